@@ -1,0 +1,43 @@
+"""What can go wrong, by name.  Every message is one sentence a client or an operator can act on."""
+
+from __future__ import annotations
+
+
+class AfeedError(Exception):
+    """The base of afeed's own errors."""
+
+
+class BadCursor(AfeedError):
+    """A position that no log could have given out."""
+
+
+class BadInput(AfeedError):
+    """Something from outside that cannot become an item; the message says which member and why."""
+
+
+class LogUnavailable(AfeedError):
+    """The live log cannot be reached or written at the moment; try again."""
+
+
+class LogFull(LogUnavailable):
+    """The live log has reached ``max_log_bytes`` because the archive does not follow."""
+
+
+class EpochChanged(LogUnavailable):
+    """The log is in another epoch than the caller believed."""
+
+
+class LeaseLost(AfeedError):
+    """Another node runs the sources now; what was offered was not recorded."""
+
+
+class ArchiveUnavailable(AfeedError):
+    """The archive cannot be reached at the moment; try again."""
+
+
+class ArchiveConflict(AfeedError):
+    """The archive is not at the position the strainer believed: somebody else has advanced it."""
+
+
+class ArchiveTooNew(AfeedError):
+    """The archive was written by a newer afeed; this one refuses to touch it."""

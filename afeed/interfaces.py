@@ -1,0 +1,241 @@
+"""The arrows between the components.
+
+``upstream -> ISource -> normalise -> ISink -> ILiveLog -> hub -> ISubscriber -> browser``, and ``ILiveLog ->
+strainer -> IArchive``. A component knows the arrow it sends along and never the neighbour at its other
+end.  Where a method returns a Deferred the docstring says when it fires; cancelling one that has not fired
+abandons the wait, never half of a write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from afeed.core.change import Change
+from afeed.core.cursor import Ancestor
+from afeed.core.draft import Draft
+from afeed.core.health import Check
+from afeed.core.item import Item
+
+
+class Position(NamedTuple):
+    """How far a source has read upstream: ``source`` is its name, ``value`` its own business (at most 1 KB of
+    text)."""
+
+    source: str
+    value: str
+
+
+class Recorded(NamedTuple):
+    """What became of one draft: the seq it has, and whether this append gave it that."""
+
+    seq: int
+    new: bool
+
+
+class Slice(NamedTuple):
+    """Part of a log: ``first_seq`` numbers ``changes[0]`` (or would); above ``after + 1`` where older ones
+    were trimmed."""
+
+    epoch: str
+    first_seq: int
+    changes: list[Change]
+
+
+class Head(NamedTuple):
+    """The end of a log: the last seq written, 0 for an empty one."""
+
+    epoch: str
+    seq: int
+
+
+class Lineage(NamedTuple):
+    """The present epoch and what it shares with earlier ones, nearest first; ``shared`` is already the least
+    along the way."""
+
+    epoch: str
+    ancestors: tuple[Ancestor, ...]
+
+
+class Testimony(NamedTuple):
+    """What a witness remembers of an event: changes up to ``head`` of ``epoch`` (its lineage at that time in
+    ``ancestors``), which ``read(after, limit)`` gives in order, like :meth:`IArchive.read`; ``oldest`` is the
+    first of them."""
+
+    epoch: str
+    ancestors: tuple[Ancestor, ...]
+    oldest: int
+    head: int
+    read: Callable[[int, int], Deferred[list[Change]]]
+
+
+class PageItem(msgspec.Struct, frozen=True):
+    """An item in its present state, at the seq under which it was first posted."""
+
+    seq: int
+    item: Item
+
+
+class ISink(Interface):
+    """Where sources put what they found."""
+
+    def offer(
+        event: str, drafts: Sequence[Draft], position: Position | None = None
+    ) -> Deferred[list[Recorded]]:
+        """Record ``drafts`` in the live log of ``event``, the source's ``position`` with them.
+
+        Fires when they are durable.  While the log is away or full it waits and tries again, so a source that
+        waits for this Deferred is slowed down and loses nothing.  Fails only with
+        :class:`~afeed.core.errors.LeaseLost`.
+        """
+
+    def dropped(event: str, source: str, reason: str, count: int = 1) -> None:
+        """Count what a source could not use.  ``reason`` is one of few short words (``malformed``,
+        ``oversize``, ...)."""
+
+
+class ISource(Interface):
+    """Brings items in."""
+
+    name = Attribute("Names the source in health, logs and stored positions: ``x``, ``flickr:<slug>``, ...")
+
+    def run(sink: ISink) -> Awaitable[None]:
+        """Feed ``sink`` until cancelled.
+
+        Upstream faults are handled within, with back-off; an exception that leaves is a defect, and the
+        supervisor starts ``run`` again after a delay.  Cancelling closes every connection.
+        """
+
+    def check() -> Check:
+        """How it is, as of now: last byte, last item, last error, when the next attempt is due."""
+
+
+class IWitness(Interface):
+    """Remembers changes apart from the live log (the archive does, and the hub of a living node), so that a
+    log which lost something can be filled again."""
+
+    def testimony(event: str) -> Deferred[Testimony | None]:
+        """Fires with what is remembered of ``event``, None for nothing; fails when it cannot be known right
+        now."""
+
+
+class ILiveLog(Interface):
+    """The append-only, numbered sequence of changes of every event.
+
+    Every method that returns a Deferred may fail with :class:`~afeed.core.errors.LogUnavailable`; none waits
+    longer than a few seconds before it does.
+    """
+
+    def start(events: Sequence[str], witnesses: Sequence[IWitness]) -> Deferred[None]:
+        """Open the log.  Fires when it is usable or, for a log on another machine that cannot be reached, when
+        it is known that it is not: then it goes on trying by itself.  A log that has lost what the witnesses
+        still hold begins a new epoch, filled from them, before it takes the first append."""
+
+    def stop() -> Deferred[None]:
+        """Fires when everything accepted is durable and all is closed."""
+
+    def append(
+        event: str,
+        epoch: str | None,
+        drafts: Sequence[Draft],
+        *,
+        lease: str | None = None,
+        position: Position | None = None,
+    ) -> Deferred[list[Recorded]]:
+        """Record ``drafts`` in order and in one step, and ``position`` with them.
+
+        Fires when they are durable, with one :class:`Recorded` each.  Idempotent on id and version: a
+        repetition has the old seq and is not new.  A removal redacts all earlier changes of its id in the same
+        step and suppresses later ones (they get the removal's seq).  ``epoch`` None accepts the present one,
+        any other must be it (:class:`~afeed.core.errors.EpochChanged`). Fails with
+        :class:`~afeed.core.errors.LogFull` beyond ``max_log_bytes``, :class:`~afeed.core.errors.LeaseLost`
+        when ``lease`` is given and not the holder's; then nothing was recorded.
+        """
+
+    def read(event: str, after: int, limit: int) -> Deferred[Slice]:
+        """Fires with up to ``limit`` changes above ``after``."""
+
+    def head(event: str) -> Deferred[Head]:
+        """Fires with the present epoch and the last seq."""
+
+    def lineage(event: str) -> Deferred[Lineage]:
+        """Fires with the present epoch and its ancestors."""
+
+    def position(event: str, source: str) -> Deferred[str | None]:
+        """Fires with the value last stored for ``source``, None when there is none."""
+
+    def trim(event: str, upto: int) -> Deferred[None]:
+        """Forget changes up to and including ``upto``, of those more than ``window`` behind the
+        head.  Numbers, keys and positions stay."""
+
+    def watch(callback: Callable[[str], None]) -> None:
+        """Call ``callback(event)`` soon after something was appended to it by any node, or its epoch
+        changed.  A hint: it may come late or twice, and after a lost connection not at all."""
+
+    def check() -> Check:
+        """How it is, as of now."""
+
+
+class IArchive(Interface):
+    """The SQL database.  Every Deferred may fail with :class:`~afeed.core.errors.ArchiveUnavailable`."""
+
+    def start() -> Deferred[None]:
+        """Connect and migrate.  Fires when usable; fails with :class:`~afeed.core.errors.ArchiveTooNew` or,
+        for a database that cannot be used, :class:`~afeed.core.errors.ArchiveUnavailable` (call again
+        later)."""
+
+    def stop() -> Deferred[None]:
+        """Fires when all is closed."""
+
+    def position(event: str) -> Deferred[Head | None]:
+        """Fires with the last position copied, None when there is none."""
+
+    def store(event: str, lineage: Lineage, after: int, changes: Sequence[Change]) -> Deferred[None]:
+        """Copy ``changes``, the first of them numbered ``after + 1``, and advance the position from ``after``
+        in the same transaction.  An epoch other than the one stored is accepted if its lineage shares
+        everything up to ``after`` with the stored one.  Fails with :class:`~afeed.core.errors.ArchiveConflict`
+        and changes nothing if the position is another."""
+
+    def read(event: str, after: int, limit: int) -> Deferred[list[Change]]:
+        """Fires with up to ``limit`` changes above ``after``, in order."""
+
+    def extent(event: str) -> Deferred[tuple[int, int]]:
+        """Fires with the first and last seq held; ``(1, 0)`` for none."""
+
+    def items(event: str, limit: int, before: int | None = None) -> Deferred[list[PageItem]]:
+        """Fires with the newest visible items in their present state, newest first, of those first posted
+        below ``before``."""
+
+    def check() -> Check:
+        """How it is, as of now."""
+
+
+class ISubscriber(Interface):
+    """Hears of every new change of an event, in order, in the turn in which the hub learns of it."""
+
+    def changed(batch: object) -> None:
+        """``batch`` is the :class:`afeed.hub.Batch` that was just added to the channel's window."""
+
+    def ended(reason: str) -> None:
+        """The channel began a new epoch or closes: say goodbye; nothing more will come."""
+
+
+class FeedPage(NamedTuple):
+    """What a page shows of an event at one moment: ``items`` newest first, the head ``cursor`` they belong to, and
+    ``older``, the ``before`` that pages back from here (None on the last page)."""
+
+    items: list[PageItem]
+    cursor: str
+    older: int | None
+
+
+class IFeed(Interface):
+    """What the pages know of the feed."""
+
+    def page(event: str, limit: int, before: int | None = None) -> Deferred[FeedPage]:
+        """Fires with the newest ``limit`` visible items first posted below ``before``.  Fails with
+        :class:`~afeed.core.errors.ArchiveUnavailable` where only the archive could tell and does not answer."""

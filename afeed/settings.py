@@ -1,0 +1,136 @@
+"""The configuration as values: frozen, complete and already checked.  :mod:`afeed.config` makes them from
+TOML."""
+
+from __future__ import annotations
+
+from datetime import date
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import attrs
+
+Network = IPv4Network | IPv6Network
+
+
+class Secret:
+    """A value that never shows itself: ``repr`` and ``str`` hide it, :meth:`reveal` is the one way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("afeed.Secret", self._value))
+
+
+@attrs.frozen(kw_only=True)
+class Server:
+    """Where afeed listens and whom it answers."""
+
+    listen: tuple[str, ...] = ("tcp:8080:interface=127.0.0.1",)
+    public_url: str = "http://127.0.0.1:8080"
+    trusted_proxies: tuple[Network, ...] = ()
+    internal: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    frame_ancestors: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Store:
+    """Where afeed keeps things.  ``live_log`` is ``embedded`` or a Redis URL, ``archive`` a SQLAlchemy URL
+    whose relative SQLite path has been made absolute; ``window`` counts changes per event."""
+
+    data_dir: Path
+    live_log: str = "embedded"
+    window: int = 10_000
+    max_log_bytes: int = 1_000_000_000
+    archive: str
+
+
+@attrs.frozen(kw_only=True)
+class XAccount:
+    """Access to the X API."""
+
+    bearer_token: Secret
+    api_url: str = "https://api.x.com"
+
+
+@attrs.frozen(kw_only=True)
+class FlickrAccount:
+    """Access to the Flickr API."""
+
+    api_key: Secret
+    api_url: str = "https://api.flickr.com/services/rest/"
+
+
+@attrs.frozen(kw_only=True)
+class XSource:
+    """Posts that match ``rule`` (X's filtered-stream grammar)."""
+
+    rule: str
+    lead_days: int = 1
+    tail_days: int = 2
+
+
+@attrs.frozen(kw_only=True)
+class FlickrSource:
+    """Photos that carry one of ``tags``, asked for every ``interval_s`` seconds."""
+
+    tags: tuple[str, ...]
+    interval_s: float = 60.0
+    lead_days: int = 1
+    tail_days: int = 2
+
+
+@attrs.frozen(kw_only=True)
+class PushSource:
+    """Other programs publish with ``POST /<slug>/items`` and this token."""
+
+    token: Secret
+
+
+@attrs.frozen(kw_only=True)
+class ReplaySource:
+    """A recorded feed, played ``speed`` times as fast as it happened; over and over when ``loop``."""
+
+    file: Path
+    speed: float = 1.0
+    loop: bool = False
+
+
+SourceSettings = XSource | FlickrSource | PushSource | ReplaySource
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """A conference or meeting.  ``starts`` and ``ends`` are days in ``timezone``, both inclusive."""
+
+    slug: str
+    name: str
+    timezone: ZoneInfo
+    starts: date
+    ends: date
+    hashtags: tuple[str, ...] = ()
+    sources: tuple[SourceSettings, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything ``makeService`` needs to know."""
+
+    server: Server
+    store: Store
+    x: XAccount | None = None
+    flickr: FlickrAccount | None = None
+    events: tuple[Event, ...] = ()
