@@ -217,16 +217,17 @@ class IArchive(Interface):
 class ISubscriber(Interface):
     """Hears of every new change of an event, in order, in the turn in which the hub learns of it."""
 
-    def changed(batch: object) -> None:
-        """``batch`` is the :class:`afeed.hub.Batch` that was just added to the channel's window."""
+    def changed(first: int, last: int) -> None:
+        """The changes ``first`` to ``last``, inclusive, were just added to the channel's window."""
 
-    def ended(reason: str) -> None:
-        """The channel began a new epoch or closes: say goodbye; nothing more will come."""
+    def ended(retry_ms: int) -> None:
+        """The channel began a new epoch or closes: say goodbye; nothing more will come.  Clients may come back
+        after ``retry_ms`` milliseconds, which the subscriber spreads among them."""
 
 
 class FeedPage(NamedTuple):
-    """What a page shows of an event at one moment: ``items`` newest first, the head ``cursor`` they belong to, and
-    ``older``, the ``before`` that pages back from here (None on the last page)."""
+    """What a page shows of an event at one moment: ``items`` newest first, the head ``cursor`` they belong to,
+    and ``older``, the ``before`` that pages back from here (None on the last page)."""
 
     items: list[PageItem]
     cursor: str

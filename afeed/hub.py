@@ -1,0 +1,252 @@
+"""The hub: one ordered reader per event takes changes from the live log and hands them to everyone at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from afeed.channel import Channel
+from afeed.core.change import Change
+from afeed.core.errors import ArchiveUnavailable, LogUnavailable
+from afeed.core.health import Check
+from afeed.core.item import Item
+from afeed.core.present import present
+from afeed.interfaces import (
+    FeedPage,
+    IArchive,
+    IFeed,
+    ILiveLog,
+    IWitness,
+    PageItem,
+    Testimony,
+)
+
+#: How many changes one read asks for.
+READ_LIMIT = 500
+#: How often a channel that could not be read is tried again, in seconds.
+RETRY_S = 1.0
+#: Within this time everyone who is sent away by a new epoch is asked to come back.
+RETURN_MS = 1000
+
+_log = Logger()
+
+
+@implementer(IFeed, IWitness)
+class Hub:
+    """Keeps a :class:`~afeed.channel.Channel` per event in step with the log.
+
+    ``window`` counts the changes per event kept in memory; ``render`` makes the fragment of an item.
+    """
+
+    def __init__(
+        self,
+        events: Sequence[str],
+        log: ILiveLog,
+        archive: IArchive,
+        render: Callable[[Item], str],
+        clock: IReactorTime,
+        window: int,
+    ) -> None:
+        self.channels = {event: Channel(event, window, render, self._older) for event in events}
+        self._live_log = log
+        self._archive = archive
+        self._window = window
+        self._busy: set[str] = set()
+        self._hinted: set[str] = set()
+        self._following: dict[str, Deferred[None]] = {}
+        self._errors: dict[str, str] = {}
+        self._retry = LoopingCall(self._try_failed)
+        self._retry.clock = clock
+
+    def start(self) -> Deferred[None]:
+        """Read every event's window.  Fires when each was read or is known to be unreadable for now."""
+        self._live_log.watch(self.hint)
+        self._retry.start(RETRY_S, now=False)
+        for event in self.channels:
+            self.hint(event)
+        return DeferredList(tuple(self._following.values())).addCallback(lambda _: None)
+
+    def stop(self, retry_ms: int = RETURN_MS) -> None:
+        """Stop reading and send all subscribers away; clients are asked to come back within ``retry_ms``."""
+        if self._retry.running:
+            self._retry.stop()
+        self._busy.update(self.channels)  # so that no hint starts another read
+        for following in self._following.values():
+            following.cancel()
+        for channel in self.channels.values():
+            channel.close(retry_ms)
+
+    def hint(self, event: str) -> None:
+        """There may be something to read; if the log has it at hand it is shown before this returns."""
+        channel = self.channels.get(event)
+        if channel is None:
+            return
+        if event in self._busy:
+            self._hinted.add(event)
+            return
+        self._busy.add(event)
+        following = Deferred.fromCoroutine(self._follow(channel))
+        self._following[event] = following
+        following.addErrback(self._failed, event)
+        following.addCallback(self._followed, event)
+
+    def _followed(self, _: None, event: str) -> None:
+        if not self._retry.running:
+            return
+        self._busy.discard(event)
+        if event in self._hinted:
+            self._hinted.discard(event)
+            self.hint(event)
+
+    def _failed(self, failure: Failure, event: str) -> None:
+        if failure.check(CancelledError):
+            return
+        known = self._errors.get(event)
+        self._errors[event] = failure.getErrorMessage() or type(failure.value).__name__
+        if failure.check(LogUnavailable):
+            if known is None:
+                _log.warn(
+                    "{event}: the live log cannot be read ({why}); what was shown stays, "
+                    "new posts appear when it is back",
+                    event=event,
+                    why=failure.getErrorMessage(),
+                )
+        elif known is None:
+            _log.failure("{event}: following the live log failed; trying again", failure, event=event)
+
+    def _try_failed(self) -> None:
+        for event in tuple(self._errors):
+            self.hint(event)
+
+    async def _follow(self, channel: Channel) -> None:
+        while True:
+            if channel.epoch is None:
+                await self._load(channel)
+            found = await self._live_log.read(channel.event, channel.head, READ_LIMIT)
+            if found.epoch != channel.epoch or (found.changes and found.first_seq != channel.head + 1):
+                await self._load(channel)
+            elif found.changes:
+                channel.add(found.changes)
+            elif self._errors.pop(channel.event, None) is not None:
+                _log.info("{event}: the live log can be read again", event=channel.event)
+                return
+            else:
+                return
+
+    async def _load(self, channel: Channel) -> None:
+        """Fill the channel from the newest part of the log, all of it in one epoch."""
+        event = channel.event
+        lineage = await self._live_log.lineage(event)
+        head = await self._live_log.head(event)
+        after = max(0, head.seq - self._window)
+        changes: list[Change] = []
+        while True:
+            found = await self._live_log.read(event, after, READ_LIMIT)
+            if found.epoch != lineage.epoch:
+                raise LogUnavailable("the log began a new epoch while it was read")
+            if changes and found.first_seq != after + 1:
+                changes.clear()  # trimmed meanwhile: what is left must be without a hole
+            changes += found.changes
+            after = found.first_seq + len(found.changes) - 1
+            if not found.changes:
+                break
+        channel.floor = None
+        channel.reset(lineage.epoch, lineage.ancestors, after, changes, RETURN_MS)
+        if channel.first == 1:
+            channel.floor = 1
+        else:
+            try:
+                await self.find_floor(channel)
+            except ArchiveUnavailable:
+                pass  # asked again when a client needs it
+
+    async def find_floor(self, channel: Channel) -> int:
+        """The oldest seq of the event that exists anywhere.  Raises
+        :class:`~afeed.core.errors.ArchiveUnavailable` while it cannot be known."""
+        if channel.floor is None:
+            first, last = await self._archive.extent(channel.event)
+            held = await self._live_log.read(channel.event, 0, 1)
+            channel.floor = min(held.first_seq, first) if last >= first else held.first_seq
+        return channel.floor
+
+    async def _from_log_or_archive(self, event: str, after: int, limit: int) -> list[Change]:
+        try:
+            found = await self._live_log.read(event, after, limit)
+        except LogUnavailable:
+            found = None
+        if found is not None and found.changes and found.first_seq == after + 1:
+            return found.changes
+        changes = await self._archive.read(event, after, limit)
+        if not changes or changes[0].seq != after + 1:
+            raise ArchiveUnavailable(f"change {after + 1} is neither in the log nor in the archive yet")
+        return changes
+
+    def _older(self, event: str, after: int, limit: int) -> Deferred[list[Change]]:
+        return Deferred.fromCoroutine(self._from_log_or_archive(event, after, limit))
+
+    # -- IFeed
+
+    def page(self, event: str, limit: int, before: int | None = None) -> Deferred[FeedPage]:
+        """See :class:`~afeed.interfaces.IFeed`."""
+        return Deferred.fromCoroutine(self._page(self.channels[event], limit, before))
+
+    async def _page(self, channel: Channel, limit: int, before: int | None) -> FeedPage:
+        if not channel.ready:
+            raise ArchiveUnavailable("the live log has not been read yet")
+        # One more than asked for tells whether there is an older page.
+        state = present(channel.newest_first(), limit + 1, before)
+        cursor, first = channel.cursor, channel.first
+        items = [_page_item(seq, change) for seq, change in state.posted]
+        if len(items) <= limit and first > 1:
+            bound = first if before is None else min(before, first)
+            wanted = limit + 1 - len(items) + len(state.removed)
+            try:
+                older = await self._archive.items(channel.event, wanted, bound)
+            except ArchiveUnavailable:
+                if not items:
+                    raise
+                return FeedPage(items, cursor, bound)  # what is at hand; the older page says what is wrong
+            for found in older:
+                if found.item.id in state.removed:
+                    continue
+                edit = state.edited.get(found.item.id)
+                items.append(found if edit is None else _page_item(found.seq, edit))
+        return FeedPage(items[:limit], cursor, items[limit - 1].seq if len(items) > limit else None)
+
+    # -- IWitness
+
+    def testimony(self, event: str) -> Deferred[Testimony | None]:
+        """What this node still holds in memory; see :class:`~afeed.interfaces.IWitness`."""
+        channel = self.channels[event]
+        if channel.epoch is None or channel.head < channel.first:
+            return succeed(None)
+
+        def read(after: int, limit: int) -> Deferred[list[Change]]:
+            return succeed(channel.window(after, limit))
+
+        return succeed(Testimony(channel.epoch, channel.ancestors, channel.first, channel.head, read))
+
+    def check(self) -> Check:
+        """Whether every event is being followed."""
+        if self._errors:
+            event, why = next(iter(self._errors.items()))
+            return Check(
+                name="hub",
+                state="failed",
+                detail=f"{event} does not follow the live log: {why}. Tried again every second.",
+                data={"events": sorted(self._errors)},
+            )
+        heads = {event: channel.cursor for event, channel in self.channels.items() if channel.ready}
+        return Check(name="hub", state="ok", detail="Every event follows the live log.", data={"heads": heads})
+
+
+def _page_item(seq: int, change: Change) -> PageItem:
+    item = change.item()
+    assert item is not None
+    return PageItem(seq, item)
