@@ -200,8 +200,13 @@ class IArchive(Interface):
         everything up to ``after`` with the stored one.  Fails with :class:`~afeed.core.errors.ArchiveConflict`
         and changes nothing if the position is another."""
 
+    def skip(event: str, lineage: Lineage, after: int, upto: int) -> Deferred[None]:
+        """Put on record that the changes from ``after + 1`` to ``upto`` are in neither the log nor the archive,
+        and advance the position past them, under the conditions of :meth:`store`."""
+
     def read(event: str, after: int, limit: int) -> Deferred[list[Change]]:
-        """Fires with up to ``limit`` changes above ``after``, in order."""
+        """Fires with up to ``limit`` changes above ``after``, in order; numbers jump where changes were
+        skipped."""
 
     def extent(event: str) -> Deferred[tuple[int, int]]:
         """Fires with the first and last seq held; ``(1, 0)`` for none."""

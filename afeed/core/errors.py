@@ -23,6 +23,14 @@ class LogFull(LogUnavailable):
     """The live log has reached ``max_log_bytes`` because the archive does not follow."""
 
 
+class LogUnusable(LogUnavailable):
+    """The live log cannot be used as it stands, and trying again will not help: the message says what to do."""
+
+
+class DirectoryInUse(LogUnusable):
+    """Another process works in the data directory."""
+
+
 class EpochChanged(LogUnavailable):
     """The log is in another epoch than the caller believed."""
 
@@ -39,5 +47,9 @@ class ArchiveConflict(AfeedError):
     """The archive is not at the position the strainer believed: somebody else has advanced it."""
 
 
-class ArchiveTooNew(AfeedError):
+class ArchiveUnusable(AfeedError):
+    """The archive's database is damaged, or belongs to something else; this afeed refuses to touch it."""
+
+
+class ArchiveTooNew(ArchiveUnusable):
     """The archive was written by a newer afeed; this one refuses to touch it."""

@@ -1,0 +1,115 @@
+"""The archive's SQL: statements without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Delete, Select, Update, bindparam, delete, func, select, update
+
+from afeed.archive.tables import changes, epochs, holes, items, positions
+from afeed.core.change import EDITED, POSTED
+
+Insert = Callable[..., Any]
+
+
+def position(event: str, *, lock: bool = False) -> Select[Any]:
+    """(epoch, seq) of the last change copied; ``lock`` keeps other writers out until the transaction ends."""
+    statement = select(positions.c.epoch, positions.c.seq).where(positions.c.event == event)
+    return statement.with_for_update() if lock else statement
+
+
+def first_position(insert: Insert, event: str, epoch: str, seq: int, at: str) -> Any:
+    """Touches one row, or none when another writer was first."""
+    return (
+        insert(positions)
+        .values(event=event, epoch=epoch, seq=seq, updated_at=at)
+        .on_conflict_do_nothing(index_elements=[positions.c.event])
+    )
+
+
+def advance(event: str, old: tuple[str, int], new: tuple[str, int], at: str) -> Update:
+    """Touches one row, or none when the position is not ``old``."""
+    return (
+        update(positions)
+        .where(positions.c.event == event, positions.c.epoch == old[0], positions.c.seq == old[1])
+        .values(epoch=new[0], seq=new[1], updated_at=at)
+    )
+
+
+def ancestors(event: str) -> Select[Any]:
+    """(epoch, shared), nearest first: what is nearer shares at least as much."""
+    return (
+        select(epochs.c.epoch, epochs.c.shared).where(epochs.c.event == event).order_by(epochs.c.shared.desc())
+    )
+
+
+def forget_ancestors(event: str) -> Delete:
+    return delete(epochs).where(epochs.c.event == event)
+
+
+def content_of(event: str, keys: Sequence[bytes]) -> Select[Any]:
+    """(seq, stored) of all that was ever posted of these items."""
+    return select(changes.c.seq, changes.c.stored).where(
+        changes.c.event == event, changes.c.item_key.in_(keys), changes.c.type.in_((POSTED, EDITED))
+    )
+
+
+#: Parameters ``b_event``, ``b_seq`` and the columns of a redacted change.
+redact_change = (
+    update(changes)
+    .where(changes.c.event == bindparam("b_event"), changes.c.seq == bindparam("b_seq"))
+    .values(type=bindparam("b_type"), item_key=None, stored=bindparam("b_stored"))
+)
+
+
+def put_items(insert: Insert) -> Any:
+    """Bring items to a newer state; an item that was removed stays so."""
+    new = insert(items)
+    fresh = ("seq", "version", "source", "handle", "created_at", "content")
+    return new.on_conflict_do_update(
+        index_elements=[items.c.event, items.c.item_key],
+        set_={name: new.excluded[name] for name in fresh},
+        where=items.c.removed_seq.is_(None),
+    )
+
+
+def remove_items(insert: Insert) -> Any:
+    """Empty items, known or not."""
+    new = insert(items)
+    emptied: dict[str, Any] = {"seq": new.excluded.seq, "removed_seq": new.excluded.removed_seq}
+    emptied.update(dict.fromkeys(("version", "source", "handle", "created_at", "content")))
+    return new.on_conflict_do_update(
+        index_elements=[items.c.event, items.c.item_key], set_=emptied, where=items.c.removed_seq.is_(None)
+    )
+
+
+def read(event: str, after: int, limit: int) -> Select[Any]:
+    """(seq, stored) in order."""
+    return (
+        select(changes.c.seq, changes.c.stored)
+        .where(changes.c.event == event, changes.c.seq > after)
+        .order_by(changes.c.seq)
+        .limit(limit)
+    )
+
+
+def extent(event: str) -> Select[Any]:
+    """(first seq, last seq), nulls for none; two look-ups in the index instead of one scan."""
+    first = select(func.min(changes.c.seq)).where(changes.c.event == event).scalar_subquery()
+    last = select(func.max(changes.c.seq)).where(changes.c.event == event).scalar_subquery()
+    return select(first, last)
+
+
+def visible_items(event: str, limit: int, before: int | None) -> Select[Any]:
+    """(first_seq, content), newest first."""
+    statement = select(items.c.first_seq, items.c.content).where(
+        items.c.event == event, items.c.removed_seq.is_(None)
+    )
+    if before is not None:
+        statement = statement.where(items.c.first_seq < before)
+    return statement.order_by(items.c.first_seq.desc()).limit(limit)
+
+
+def hole(insert: Insert, event: str, first: int, last: int, epoch: str, at: str) -> Any:
+    return insert(holes).values(event=event, first_seq=first, last_seq=last, epoch=epoch, noticed_at=at)
