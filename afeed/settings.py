@@ -3,7 +3,8 @@ TOML."""
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from datetime import date, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,13 +14,34 @@ import attrs
 Network = IPv4Network | IPv6Network
 
 
+#: Greedy on purpose: a password with an unescaped ``/`` or ``@`` must not show its end.
+_URL_PASSWORD = re.compile(r"(?<=://).*@", re.DOTALL)
+
+
+def hide_password(url: str) -> str:
+    """``url`` with ``***`` in place of what stands between ``//`` and ``@``, the user's name apart."""
+    return _URL_PASSWORD.sub(lambda match: _masked(match.group()), url)
+
+
+def _masked(userinfo: str) -> str:
+    user, colon, _ = userinfo.partition(":")
+    return f"{user}:***@" if colon else userinfo
+
+
+def _without_password(url: str) -> str:
+    """How attrs shows a URL in a ``repr``."""
+    return repr(hide_password(url))
+
+
 class Secret:
-    """A value that never shows itself: ``repr`` and ``str`` hide it, :meth:`reveal` is the one way to it."""
+    """A value that never shows itself: ``repr`` and ``str`` hide it, :meth:`reveal` is the one way to it.
+    ``origin`` may be shown: it says where the value was found."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "origin")
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, origin: str = "") -> None:
         self._value = value
+        self.origin = origin
 
     def reveal(self) -> str:
         return self._value
@@ -49,13 +71,14 @@ class Server:
 @attrs.frozen(kw_only=True)
 class Store:
     """Where afeed keeps things.  ``live_log`` is ``embedded`` or a Redis URL, ``archive`` a SQLAlchemy URL
-    whose relative SQLite path has been made absolute; ``window`` counts changes per event."""
+    whose relative SQLite path has been made absolute; both may hold a password, which ``repr`` hides (use
+    :func:`hide_password` before showing one).  ``window`` counts changes per event."""
 
     data_dir: Path
-    live_log: str = "embedded"
+    live_log: str = attrs.field(default="embedded", repr=_without_password)
     window: int = 10_000
     max_log_bytes: int = 1_000_000_000
-    archive: str
+    archive: str = attrs.field(repr=_without_password)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,6 +121,8 @@ class PushSource:
     """Other programs publish with ``POST /<slug>/items`` and this token."""
 
     token: Secret
+    lead_days: int = 1
+    tail_days: int = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -107,6 +132,8 @@ class ReplaySource:
     file: Path
     speed: float = 1.0
     loop: bool = False
+    lead_days: int = 1
+    tail_days: int = 2
 
 
 SourceSettings = XSource | FlickrSource | PushSource | ReplaySource
@@ -123,6 +150,10 @@ class Event:
     ends: date
     hashtags: tuple[str, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
+
+    def active_days(self, source: SourceSettings) -> tuple[date, date]:
+        """The first and the last day, in the event's time zone, on which ``source`` runs."""
+        return self.starts - timedelta(days=source.lead_days), self.ends + timedelta(days=source.tail_days)
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,84 @@
+"""The configuration: a TOML file in, frozen :class:`~afeed.settings.Settings` out.
+
+``docs/configuration.rst`` describes every key.  Every mistake is reported at once, with its line; secrets are
+read from where the file says they are and never shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from afeed.configuration import endpoints
+from afeed.configuration.describe import describe
+from afeed.configuration.document import read_document
+from afeed.configuration.events import events
+from afeed.configuration.problems import ConfigurationError, Problem, Report
+from afeed.configuration.sections import accounts, server, store
+from afeed.configuration.stores import default_archive
+from afeed.configuration.table import Surroundings, Table
+from afeed.settings import Event, ReplaySource, Server, Settings, Store
+
+__all__ = ["DEMO_SPEED", "ConfigurationError", "Problem", "check", "demo", "load"]
+
+#: A day's schedule in half an hour: something happens every few seconds.
+DEMO_SPEED = 20.0
+_DEMO_DAYS = 365
+
+
+def load(path: str | Path, environ: Mapping[str, str]) -> Settings:
+    """Read the configuration file at ``path``; ``environ`` holds the environment variables it may refer to.
+
+    Nothing is opened, made or changed.  Raises :class:`ConfigurationError` with everything that is wrong.
+    """
+    folder = Path(path).absolute().parent
+    document, positions = read_document(Path(path), str(path))
+    report = Report(str(path), positions)
+    root = Table(document, (), report)
+    root.read({}, tables=("server", "store", "accounts", "events"))
+    access = root.table("accounts")
+    around = Surroundings(folder, environ, frozenset(access))
+    parts = {
+        "server": server(root.table("server"), around),
+        "store": store(root.table("store"), around),
+        **accounts(access, around),
+        "events": events(root, around),
+    }
+    if report:
+        raise report.error()
+    return Settings(**parts)
+
+
+def check(settings: Settings) -> str:
+    """What would run, as the text that ``--check-config`` prints; it holds no secret."""
+    return describe(settings)
+
+
+def demo(
+    state_dir: Path, listen: Sequence[str] = Server().listen, *, now: Callable[[], float] = time.time
+) -> Settings:
+    """The built-in event: a recorded conference, played over and over, that needs nothing but ``state_dir``.
+
+    It is always live: it starts on the day that ``now`` (seconds since the epoch) falls on.
+    """
+    today = datetime.fromtimestamp(now(), UTC).date()
+    # The recording is a data file of the installed package, which is never zipped (zip_safe = False).
+    recording = Path(str(files("afeed.demo") / "conference.jsonl"))
+    state_dir = state_dir.absolute()
+    event = Event(
+        slug="demo",
+        name="Demo conference",
+        timezone=ZoneInfo("UTC"),
+        starts=today,
+        ends=today + timedelta(days=_DEMO_DAYS),
+        sources=(ReplaySource(file=recording, speed=DEMO_SPEED, loop=True),),
+    )
+    return Settings(
+        server=Server(listen=tuple(listen), public_url=endpoints.public_url(listen[0]) or Server().public_url),
+        store=Store(data_dir=state_dir, archive=default_archive(state_dir)),
+        events=(event,),
+    )

@@ -1,0 +1,86 @@
+"""In words: what a configuration would run.  Never a secret, only where it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from afeed.settings import (
+    Event,
+    FlickrSource,
+    PushSource,
+    ReplaySource,
+    Settings,
+    SourceSettings,
+    XSource,
+    hide_password,
+)
+
+
+def describe(settings: Settings) -> str:
+    """Several lines, the last one without a newline."""
+    return "\n".join(_lines(settings))
+
+
+def _lines(settings: Settings) -> Iterable[str]:
+    server, store = settings.server, settings.store
+    yield f"listen           {', '.join(server.listen)}"
+    yield f"public_url       {server.public_url}"
+    yield f"trusted_proxies  {_listed(server.trusted_proxies)}"
+    yield f"internal         {_listed(server.internal)}"
+    yield f"frame_ancestors  {_listed(server.frame_ancestors)}"
+    yield f"cors_origins     {_listed(server.cors_origins)}"
+    yield f"data_dir         {store.data_dir}"
+    yield f"live_log         {hide_password(store.live_log)}"
+    yield f"                 the newest {store.window:,} changes per event, at most {store.max_log_bytes:,} bytes"
+    yield f"archive          {hide_password(store.archive)}"
+    if settings.x is not None:
+        yield f"accounts.x       {settings.x.api_url}, bearer token from {settings.x.bearer_token.origin}"
+    if settings.flickr is not None:
+        yield f"accounts.flickr  {settings.flickr.api_url}, API key from {settings.flickr.api_key.origin}"
+    for event in settings.events:
+        yield ""
+        yield from _event(event, server.public_url)
+
+
+def _event(event: Event, public_url: str) -> Iterable[str]:
+    yield f"{event.name}"
+    yield f"  page           {public_url}/{event.slug}"
+    yield f"  days           {event.starts} to {event.ends}, {event.timezone.key}"
+    yield f"  hashtags       {_listed(event.hashtags)}"
+    if not event.sources:
+        yield "  no sources: nothing will come in"
+    for source in event.sources:
+        kind, detail = _SOURCES[type(source)](source, event, public_url)
+        first, last = event.active_days(source)
+        yield f"  {kind:<15}{detail}"
+        yield f"                 runs {first} to {last}"
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values)) or "none"
+
+
+def _x(source: XSource, event: Event, public_url: str) -> tuple[str, str]:
+    return "x", f"rule {source.rule}"
+
+
+def _flickr(source: FlickrSource, event: Event, public_url: str) -> tuple[str, str]:
+    return "flickr", f"tags {', '.join(source.tags)}; asked for every {source.interval_s:g} s"
+
+
+def _push(source: PushSource, event: Event, public_url: str) -> tuple[str, str]:
+    return "push", f"POST {public_url}/{event.slug}/items, token from {source.token.origin}"
+
+
+def _replay(source: ReplaySource, event: Event, public_url: str) -> tuple[str, str]:
+    again = ", over and over" if source.loop else ""
+    return "replay", f"{source.file} at {source.speed:g} times its speed{again}"
+
+
+_SOURCES: dict[type[SourceSettings], Callable[[Any, Event, str], tuple[str, str]]] = {
+    XSource: _x,
+    FlickrSource: _flickr,
+    PushSource: _push,
+    ReplaySource: _replay,
+}

@@ -1,0 +1,102 @@
+"""The tables ``[server]``, ``[store]`` and ``[accounts]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from afeed.configuration import credentials, endpoints, stores, values
+from afeed.configuration.table import Key, Surroundings, Table
+from afeed.settings import FlickrAccount, Server, Store, XAccount
+
+#: A message carries up to 200 changes; a window smaller than one message could answer nobody from memory.
+LEAST_WINDOW = 200
+#: A change may have some 100 KB, so a smaller log would be full after a handful.
+LEAST_LOG_BYTES = 1_000_000
+
+
+def server(table: Table, around: Surroundings) -> Server | None:
+    """The ``[server]`` table; None after a report."""
+    networks = Key(str, values.network, many=True)
+    origins = Key(str, values.origin, many=True)
+    found = table.read(
+        {
+            "listen": Key(str, endpoints.endpoint(around.folder), many=True, least=1, most=20),
+            "public_url": Key(str, values.origin),
+            "trusted_proxies": networks,
+            "internal": networks,
+            "frame_ancestors": origins,
+            "cors_origins": origins,
+        }
+    )
+    listen = found.get("listen", Server().listen)
+    if len(set(listen)) < len(listen):
+        table.wrong("listen", "names one endpoint twice")
+    if values.covers_everything(found.get("trusted_proxies", ())):
+        table.wrong(
+            "trusted_proxies", "covers every address, so anybody could claim any; name your proxies' addresses"
+        )
+    if "public_url" not in table and "listen" in found:
+        url = endpoints.public_url(listen[0])
+        if url is None:
+            table.wrong(
+                "public_url", f"is missing; {listen[0].partition(':')[0]}: does not tell what browsers use"
+            )
+        else:
+            found["public_url"] = values.origin(url)
+    return None if table.has_problems else Server(**found)
+
+
+def store(table: Table, around: Surroundings) -> Store | None:
+    """The ``[store]`` table; None after a report."""
+    found = table.read(
+        {
+            "data_dir": Key(str),
+            "live_log": Key(str, stores.live_log),
+            "window": Key(int, values.between(LEAST_WINDOW, 1_000_000, "it counts changes kept in memory")),
+            "max_log_bytes": Key(int, values.between(LEAST_LOG_BYTES, 10**15, "it counts bytes on disk")),
+            "archive": Key(str),
+            **credentials.reference_keys("live_log_password"),
+            **credentials.reference_keys("archive_password"),
+        }
+    )
+    log_password = credentials.secret(table, "live_log_password", found, around, required=False)
+    archive_password = credentials.secret(table, "archive_password", found, around, required=False)
+    directory = table.checked("data_dir", stores.data_dir(around.folder), found.get("data_dir", "var"))
+    if directory is None:
+        return None
+    found["data_dir"] = directory
+    if log_password is not None:
+        add = stores.live_log_with(log_password)
+        found["live_log"] = table.checked("live_log_password_env", add, found.get("live_log", stores.EMBEDDED))
+    if "archive" in found:
+        check = stores.archive(around.folder, directory, archive_password)
+        found["archive"] = table.checked("archive", check, found["archive"])
+    elif archive_password is not None:
+        table.wrong("archive", "is missing; an SQLite archive, the default, has no password")
+    else:
+        found["archive"] = stores.default_archive(directory)
+    return None if table.has_problems else Store(**found)
+
+
+def accounts(table: Table, around: Surroundings) -> dict[str, Any]:
+    """The tables below ``[accounts]`` by name; None for one with problems."""
+    table.read({}, tables=tuple(_ACCOUNTS))
+    found: dict[str, Any] = {}
+    for name, (secret_name, make) in _ACCOUNTS.items():
+        if name in table:
+            found[name] = _account(table.table(name), secret_name, make, around)
+    return found
+
+
+def _account(table: Table, name: str, make: Callable[..., object], around: Surroundings) -> object | None:
+    found = table.read({**credentials.reference_keys(name), "api_url": Key(str, values.api_url)})
+    found[name] = credentials.secret(table, name, found, around)
+    return None if table.has_problems else make(**found)
+
+
+#: What each upstream calls its secret, and what holds it.
+_ACCOUNTS: dict[str, tuple[str, Callable[..., object]]] = {
+    "x": ("bearer_token", XAccount),
+    "flickr": ("api_key", FlickrAccount),
+}
