@@ -45,8 +45,8 @@ class _Entry:
 class Channel:
     """The window of one event, its positions, and those who listen.
 
-    :ivar head: the last seq known here; :ivar first: the seq of the oldest change in the window (head + 1 when
-        empty); :ivar floor: the oldest seq that exists anywhere, None while that is not known.
+    :ivar head: the last seq known here; :ivar first: the seq of the oldest change in the window (head + 1
+    when empty); :ivar floor: the oldest seq that exists anywhere, None while that is not known.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Channel:
         size: int,
         render: Callable[[Item], str],
         older: Callable[[str, int, int], Deferred[list[Change]]],
+        find_floor: Callable[[Channel], Deferred[int]],
     ) -> None:
         self.event = event
         self.epoch: str | None = None
@@ -65,6 +66,7 @@ class Channel:
         self._size = size
         self._render = render
         self._older = older
+        self._find_floor = find_floor
         self._window: deque[_Entry] = deque()
         self._removed: dict[str, int] = {}
         self._pages: dict[tuple[object, ...], Page] = {}
@@ -141,13 +143,25 @@ class Channel:
         return f"{self.epoch}:{seq}"
 
     def locate(self, cursor: Cursor) -> Resume | None:
-        """Where a client with ``cursor`` goes on; None when that takes knowing ``floor`` first."""
+        """Where a client with ``cursor`` goes on; None when that takes knowing ``floor`` first: then ask
+        :meth:`seek`."""
         assert self.epoch is not None
         oldest = self.first if self.floor is None else self.floor
         found = resume(cursor, self.epoch, self.ancestors, oldest, self.head)
         if self.floor is None and found.gap is not None and self.first > 1:
             return None
         return found
+
+    async def seek(self, cursor: Cursor) -> Resume:
+        """As :meth:`locate`, after asking for the oldest change that exists anywhere.
+
+        Raises :class:`~afeed.core.errors.ArchiveUnavailable` when that cannot be known.
+        """
+        while True:
+            found = self.locate(cursor)
+            if found is not None:
+                return found
+            await self._find_floor(self)
 
     def page(self, after: int, encode: Encode, rich: bool) -> Page | None:
         """The changes above ``after`` as one message of at most 200 changes and 256 KB, encoded.

@@ -1,4 +1,5 @@
-"""The hub: one ordered reader per event takes changes from the live log and hands them to everyone at once."""
+"""The hub: one ordered reader per event takes changes from the live log and hands them to everyone at
+once."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ class Hub:
         clock: IReactorTime,
         window: int,
     ) -> None:
-        self.channels = {event: Channel(event, window, render, self._older) for event in events}
+        self.channels = {event: Channel(event, window, render, self._older, self._floor) for event in events}
         self._live_log = log
         self._archive = archive
         self._window = window
@@ -171,9 +172,15 @@ class Hub:
         :class:`~afeed.core.errors.ArchiveUnavailable` while it cannot be known."""
         if channel.floor is None:
             first, last = await self._archive.extent(channel.event)
-            held = await self._live_log.read(channel.event, 0, 1)
-            channel.floor = min(held.first_seq, first) if last >= first else held.first_seq
+            try:
+                held = (await self._live_log.read(channel.event, 0, 1)).first_seq
+            except LogUnavailable:
+                held = channel.first
+            channel.floor = min(held, first) if last >= first else held
         return channel.floor
+
+    def _floor(self, channel: Channel) -> Deferred[int]:
+        return Deferred.fromCoroutine(self.find_floor(channel))
 
     async def _from_log_or_archive(self, event: str, after: int, limit: int) -> list[Change]:
         try:

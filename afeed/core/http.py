@@ -1,0 +1,156 @@
+"""Who asked, for whom, and may they: the pure part of the front door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import parse_qsl, urlsplit
+
+from afeed.core.errors import BadInput
+
+Header = tuple[bytes, bytes]
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_FORWARDING = frozenset(
+    {b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-forwarded-host", b"x-forwarded-proto"}
+)
+
+REASONS = {
+    200: b"OK",
+    201: b"Created",
+    204: b"No Content",
+    304: b"Not Modified",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    415: b"Unsupported Media Type",
+    421: b"Misdirected Request",
+    422: b"Unprocessable Content",
+    429: b"Too Many Requests",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    503: b"Service Unavailable",
+}
+
+
+def first_header(headers: Iterable[Header], name: bytes) -> bytes | None:
+    """The first value of ``name`` (lower case), None when there is none."""
+    return next((value for key, value in headers if key == name), None)
+
+
+def query_members(raw: bytes) -> dict[str, str]:
+    """The members of a query string; raises :class:`~afeed.core.errors.BadInput` for repeated or too many
+    ones."""
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError as error:
+        raise BadInput("the query string is not percent-encoded UTF-8 with at most 20 members") from error
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise BadInput("a member of the query string is given twice")
+    return members
+
+
+def bounded_number(members: dict[str, str], name: str, default: int, low: int, high: int) -> int:
+    """A whole number from the query, clamped into ``low..high``; raises
+    :class:`~afeed.core.errors.BadInput` for anything that is not a plain decimal number."""
+    text = members.get(name)
+    if text is None:
+        return default
+    digits = text[1:] if text[:1] == "-" else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 12:
+        raise BadInput(f"{name} is a whole number from {low} to {high}")
+    return max(low, min(high, int(text)))
+
+
+class Names:
+    """The host names and origins that are ours, as ``public_url`` (and ``cors_origins``) say.
+
+    ``localhost`` and ``127.0.0.1`` are one; a scheme's default port may be given or left out.
+    """
+
+    def __init__(self, public_url: str, cors_origins: Iterable[str] = ()) -> None:
+        parts = urlsplit(public_url)
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        host = (parts.hostname or "").lower()
+        hosts = {"localhost", "127.0.0.1"} if host in ("localhost", "127.0.0.1") else {host}
+        forms = {f"[{name}]" if ":" in name else name for name in hosts}
+        authorities = {f"{form}:{port}" for form in forms}
+        if port == _DEFAULT_PORTS[parts.scheme]:
+            authorities |= forms
+        self.hosts = frozenset(name.encode("ascii") for name in authorities)
+        self.origins = frozenset(f"{parts.scheme}://{name}".encode("ascii") for name in authorities)
+        self.cors = frozenset(origin.encode("ascii") for origin in cors_origins)
+
+    def is_ours(self, authority: bytes) -> bool:
+        """Whether ``authority`` (a Host header, or that of an absolute request target) names this server."""
+        return authority.lower() in self.hosts
+
+    def may_connect(self, origin: bytes | None) -> bool:
+        """Whether a page of ``origin`` may open a WebSocket; programs that send no Origin are welcome."""
+        return origin is None or origin.lower() in self.origins or origin.lower() in self.cors
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _within(address: Address | None, networks: Iterable[Network]) -> bool:
+    return address is not None and any(address.version == net.version and address in net for net in networks)
+
+
+def client_address(peer: str, headers: Iterable[Header], trusted: Iterable[Network]) -> str:
+    """The address of who asks: the peer, or, as far as the peer and the hops before it are trusted proxies,
+    the last address of ``X-Forwarded-For`` that is not one of them."""
+    networks = tuple(trusted)
+    if not networks or not _within(_address(peer), networks):
+        return peer
+    chain = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+    found = peer
+    for hop in reversed(chain.decode("latin-1").split(",")[-20:]):
+        address = _address(hop.strip())
+        if address is None:
+            break
+        found = str(address)
+        if not _within(address, networks):
+            break
+    return found
+
+
+def is_internal(
+    peer: str, headers: Iterable[Header], trusted: Iterable[Network], internal: Iterable[Network]
+) -> bool:
+    """Whether health details and metrics may be shown.  Forwarding headers from a peer that is no trusted
+    proxy mean that somebody stands in between, so such a request is never internal."""
+    headers = tuple(headers)
+    networks = tuple(trusted)
+    forwarded = any(name in _FORWARDING for name, _ in headers)
+    if forwarded and not _within(_address(peer), networks):
+        return False
+    return _within(_address(client_address(peer, headers, networks)), internal)
+
+
+def response_head(status: int, headers: Iterable[Header], length: int | None, close: bool) -> bytes:
+    """Status line and headers, blank line included.  ``length`` None means the body ends with the
+    connection."""
+    lines = [b"HTTP/1.1 %d %b" % (status, REASONS.get(status, b"Status"))]
+    lines += [b"%b: %b" % header for header in headers]
+    if length is not None:
+        lines.append(b"Content-Length: %d" % length)
+    if close or length is None:
+        lines.append(b"Connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n"

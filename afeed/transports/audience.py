@@ -1,0 +1,320 @@
+"""All clients of one event that are to get the same bytes: hello, what they missed, and then every change at
+once.
+
+A viewer is either *live* (it has everything up to the head, and a new message is written to it at once) or
+*behind* (its own position says what it has, and it reads page after page as fast as it can take them).  It
+begins behind, goes live in the very turn in which it has caught up, and falls back when its connection does
+not take a message whole.  So no change falls between history and the live stream, none comes twice, and
+nothing is queued for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from afeed.channel import Channel, Encode
+from afeed.core import framing
+from afeed.core.cursor import Cursor, Resume
+from afeed.core.errors import ArchiveUnavailable
+from afeed.interfaces import ISubscriber
+from afeed.transports.outlet import DirectOutlet, Outlet, outlet_for
+
+#: Every viewer hears from us this often, in seconds, even if only a ping.
+PING_S = 15
+#: A viewer that has not taken one message in this time is cut off; it comes back with its cursor.
+STALL_S = 15
+#: How long a client is asked to wait when only the archive could serve it and does not answer.
+ARCHIVE_RETRY_MS = 5000
+
+_log = Logger()
+Found = TypeVar("Found")
+
+
+class Viewer:
+    """One client.  ``hang_up`` closes its connection the way its transport does that."""
+
+    __slots__ = (
+        "_audience",
+        "_behind_since",
+        "_fetch_result",
+        "_fetching",
+        "_hang_up",
+        "_transport",
+        "bucket",
+        "outlet",
+        "position",
+    )
+
+    def __init__(self, audience: Audience, transport: Any, hang_up: Callable[[], None]) -> None:
+        self._audience = audience
+        self._transport = transport
+        self._hang_up = hang_up
+        self.outlet: Outlet = outlet_for(transport, self._drained)
+        self._behind_since: float | None = None
+        self._fetching = False
+        self._fetch_result: Deferred[None] | None = None
+        self.position = 0
+        self.bucket = 0
+
+    def start(self, cursor: Cursor | None) -> None:
+        """Say hello, tell of a gap if there is one, and go on from ``cursor``, from the head without one."""
+        channel = self._audience.channel
+        self._audience.enter(self)
+        if not channel.ready:
+            self.dismiss(ARCHIVE_RETRY_MS)
+            return
+        found = Resume(channel.head, None) if cursor is None else channel.locate(cursor)
+        if found is not None:
+            self._greet(found)
+            return
+        assert cursor is not None
+        self._fetch(channel.seek(cursor), self._greet)
+
+    def _greet(self, found: Resume) -> None:
+        audience = self._audience
+        channel = audience.channel
+        assert channel.epoch is not None
+        self.position = found.seq
+        greeting = audience.encode(framing.hello(channel.epoch, found.seq))
+        if found.gap is not None:
+            greeting += audience.encode(framing.gap(found.gap, channel.cursor_at(found.seq)))
+        if self._write(greeting):
+            self._advance()
+
+    def leave(self) -> None:
+        """The connection is gone, or will be."""
+        if self._fetch_result is not None:
+            self._fetch_result.cancel()
+        self._audience.exit(self)
+        self.outlet.release()
+
+    def dismiss(self, retry_ms: int) -> None:
+        """Say goodbye and hang up; the client may come back after ``retry_ms``."""
+        farewell = self._audience.encode(framing.bye(retry_ms))
+        self.leave()
+        self._transport.write(farewell)
+        self._hang_up()
+
+    def fall_behind(self, position: int) -> None:
+        """The transport still holds something for this viewer, who has, or will have, all up to
+        ``position``."""
+        self.position = position
+        self._behind_since = self._audience.clock.seconds()
+        if isinstance(self.outlet, DirectOutlet):
+            self.outlet.wait()
+
+    def cut_if_stalled(self, now: float) -> None:
+        """End the connection of a client that has stopped reading."""
+        if self._behind_since is not None and now - self._behind_since > STALL_S:
+            _log.debug("cut off a viewer of {event} that stopped reading", event=self._audience.channel.event)
+            self.leave()
+            self._transport.abortConnection()
+
+    def write_live(self, data: bytes, before: int, after: int) -> bool:
+        """Write what takes a live viewer from ``before`` to ``after``; False when that put it behind."""
+        taken = self.outlet.write(data)
+        if not taken:
+            self.position = after
+            self._behind_since = self._audience.clock.seconds()
+        return taken
+
+    def _write(self, data: bytes) -> bool:
+        taken = self.outlet.write(data)
+        self._behind_since = None if taken else self._audience.clock.seconds()
+        return taken
+
+    def _drained(self) -> None:
+        self._behind_since = None
+        if not self._fetching:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Write pages until the client is full or live."""
+        audience = self._audience
+        channel = audience.channel
+        while self.position < channel.head:
+            page = channel.page(self.position, audience.encode, audience.rich)
+            if page is None:
+                self._fetch(self._write_history(), self._wrote_history)
+                return
+            self.position = page.last
+            if not self._write(page.data):
+                return
+        audience.live(self)
+
+    async def _write_history(self) -> bool:
+        """Write what is older than the window, page by page; True as long as the client takes it."""
+        audience = self._audience
+        channel = audience.channel
+        taken = True
+        while taken and self.position < channel.first - 1:
+            bodies = await channel.history(self.position, framing.MAX_CHANGES, audience.rich)
+            self.position += len(bodies)
+            message = framing.changes(channel.cursor_at(self.position), bodies)
+            taken = self._write(audience.encode(message))
+        return taken
+
+    def _wrote_history(self, taken: bool) -> None:
+        if taken:
+            self._advance()
+
+    def _fetch(self, work: Coroutine[Deferred[Any], Any, Found], then: Callable[[Found], None]) -> None:
+        """Do ``work`` that has to wait for the log or the archive, and go on with ``then``; this viewer is
+        dismissed if that fails."""
+        self._fetching = True
+        result: Deferred[Any] = Deferred.fromCoroutine(work)
+        result.addCallback(self._fetched, then)
+        result.addErrback(self._fetch_failed)
+        if self._fetching:
+            self._fetch_result = result
+
+    def _fetched(self, found: Found, then: Callable[[Found], None]) -> None:
+        self._fetching = False
+        self._fetch_result = None
+        then(found)
+
+    def _fetch_failed(self, failure: Failure) -> None:
+        self._fetching = False
+        self._fetch_result = None
+        if failure.check(CancelledError):
+            return  # the client has left, or was sent away
+        if not failure.check(ArchiveUnavailable):
+            _log.failure("serving the history of {event} failed", failure, event=self._audience.channel.event)
+        self.dismiss(ARCHIVE_RETRY_MS)
+
+
+@implementer(ISubscriber)
+class Audience:
+    """The viewers of ``channel`` that share an encoding; ``rich`` ones get fragments with every item.
+
+    ``spread`` gives each viewer who is sent away its own time to come back, in milliseconds, out of the most
+    that is allowed.  ``delivered(changes, viewers)`` is told after every message.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        encode: Encode,
+        rich: bool,
+        clock: IReactorTime,
+        spread: Callable[[int], int],
+        delivered: Callable[[int, int], None],
+    ) -> None:
+        self.channel = channel
+        self.encode = encode
+        self.rich = rich
+        self.clock = clock
+        self._spread = spread
+        self._delivered = delivered
+        self._buckets: list[dict[Viewer, None]] = [{} for _ in range(PING_S)]
+        self._next_bucket = self._ticks = self._count = 0
+        # Live viewers have no position of their own: they are at the head.
+        self._direct: dict[Viewer, tuple[Any, Callable[[bytes], int]]] = {}
+        self._buffered: dict[Viewer, None] = {}
+        channel.subscribers.append(self)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def enter(self, viewer: Viewer) -> None:
+        """Count ``viewer`` in."""
+        viewer.bucket = self._next_bucket
+        self._next_bucket = (self._next_bucket + 1) % PING_S
+        self._buckets[viewer.bucket][viewer] = None
+        self._count += 1
+
+    def exit(self, viewer: Viewer) -> None:
+        """Forget ``viewer``; harmless when it is gone already."""
+        if self._buckets[viewer.bucket].pop(viewer, self) is None:
+            self._count -= 1
+            self._direct.pop(viewer, None)
+            self._buffered.pop(viewer, None)
+
+    def live(self, viewer: Viewer) -> None:
+        """``viewer`` has everything up to the head."""
+        outlet = viewer.outlet
+        if isinstance(outlet, DirectOutlet):
+            self._direct[viewer] = (outlet.transport, outlet.send)
+        else:
+            self._buffered[viewer] = None
+
+    def changed(self, first: int, last: int) -> None:
+        """See :class:`~afeed.interfaces.ISubscriber`."""
+        if not (self._direct or self._buffered):
+            return
+        parts = []
+        position = first - 1
+        while position < last:
+            page = self.channel.page(position, self.encode, self.rich)
+            if page is None:  # more than a window at once: everybody has to read
+                self._all_behind(first - 1)
+                return
+            parts.append(page.data)
+            position = page.last
+        self._write_to_all(b"".join(parts), first - 1, last)
+        self._delivered(last - first + 1, len(self._direct) + len(self._buffered))
+
+    def _write_to_all(self, data: bytes, before: int, after: int) -> None:
+        size = len(data)
+        behind: list[tuple[Viewer, bytes | None]] = []
+        # The loop that ten thousand viewers wait for: no call but the send itself for a client that keeps up.
+        for viewer, (transport, send) in self._direct.items():
+            if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting:
+                behind.append((viewer, None))
+                continue
+            try:
+                sent = send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                sent = 0  # the transport meets the same error when it tries, and ends the connection
+            if sent != size:
+                behind.append((viewer, data[sent:]))
+        for viewer, rest in behind:
+            del self._direct[viewer]
+            if rest is None:
+                viewer.fall_behind(before)
+            else:
+                viewer.outlet.transport.write(rest)
+                viewer.fall_behind(after)
+        for viewer in tuple(self._buffered):
+            if not viewer.write_live(data, before, after):
+                self._buffered.pop(viewer, None)
+
+    def _all_behind(self, position: int) -> None:
+        viewers = [*self._direct, *self._buffered]
+        self._direct.clear()
+        self._buffered.clear()
+        for viewer in viewers:
+            viewer.position = position
+            viewer._drained()
+
+    def tick(self) -> None:
+        """Once a second: ping a fifteenth of the viewers, cut off those of them that stopped reading."""
+        bucket = self._buckets[self._ticks % PING_S]
+        self._ticks += 1
+        now = self.clock.seconds()
+        if not bucket:
+            return
+        ping = self.encode(framing.ping(self.channel.cursor))
+        head = self.channel.head
+        for viewer in tuple(bucket):
+            if viewer in self._direct or viewer in self._buffered:
+                if not viewer.write_live(ping, head, head):
+                    self._direct.pop(viewer, None)
+                    self._buffered.pop(viewer, None)
+            else:
+                viewer.cut_if_stalled(now)
+
+    def ended(self, retry_ms: int) -> None:
+        """See :class:`~afeed.interfaces.ISubscriber`."""
+        for bucket in self._buckets:
+            for viewer in tuple(bucket):
+                viewer.dismiss(self._spread(retry_ms))

@@ -1,0 +1,167 @@
+"""Changes by polling, long or plain: one answer, made once for all who wait at the same position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from afeed.channel import Channel
+from afeed.core import framing
+from afeed.core.cursor import Gap, Resume
+from afeed.core.errors import ArchiveUnavailable
+from afeed.core.http import Header, response_head
+from afeed.core.wheel import Wheel
+from afeed.interfaces import ISubscriber
+from afeed.transports.asking import Asking
+from afeed.web.exchange import Exchange
+
+_HEADERS: tuple[Header, ...] = (
+    (b"Content-Type", b"application/json; charset=utf-8"),
+    (b"Cache-Control", b"public, max-age=1"),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+RETRY: Header = (b"Retry-After", b"5")
+
+_log = Logger()
+
+#: (after, limit, rich): what makes two polls the same question.
+_Question = tuple[int, int, bool]
+
+
+@implementer(ISubscriber)
+class Polls:
+    """The polls of one channel, those that wait included."""
+
+    def __init__(self, channel: Channel, clock: IReactorTime) -> None:
+        self._channel = channel
+        self._clock = clock
+        self._parked: dict[_Question, dict[Exchange, tuple[Header, ...]]] = {}
+        self._question_of: dict[Exchange, _Question] = {}
+        self._deadlines: Wheel[Exchange] = Wheel()
+        channel.subscribers.append(self)
+
+    def __len__(self) -> int:
+        return len(self._question_of)
+
+    def handle(self, exchange: Exchange, asked: Asking, extra: tuple[Header, ...]) -> None:
+        """Answer at once if there is anything to say, else when there is or the time is over."""
+        channel = self._channel
+        if asked.cursor is None:
+            found: Resume | None = Resume(max(channel.head - asked.limit, channel.first - 1), None)
+            wait = 0
+        else:
+            found = channel.locate(asked.cursor)
+            wait = asked.wait if exchange.method == b"GET" else 0
+        if found is None or found.seq < channel.first - 1:
+            self._from_history(exchange, asked, found, extra)
+        elif wait and found.seq == channel.head and found.gap is None:
+            self._park(exchange, (found.seq, asked.limit, asked.rich), wait, extra)
+        else:
+            self._answer(exchange, found.seq, asked.limit, found.gap, asked.rich, extra)
+
+    def _answer(
+        self, exchange: Exchange, after: int, limit: int, gap: Gap | None, rich: bool, extra: tuple[Header, ...]
+    ) -> None:
+        body = self._channel.updates(after, limit, gap, rich)
+        assert body is not None
+        exchange.respond(200, (*_HEADERS, *extra), body)
+
+    def _from_history(
+        self, exchange: Exchange, asked: Asking, found: Resume | None, extra: tuple[Header, ...]
+    ) -> None:
+        work: Deferred[None] = Deferred.fromCoroutine(self._history(exchange, asked, found, extra))
+        exchange.gone = work.cancel
+        work.addErrback(self._no_history, exchange)
+
+    async def _history(
+        self, exchange: Exchange, asked: Asking, found: Resume | None, extra: tuple[Header, ...]
+    ) -> None:
+        channel = self._channel
+        if found is None:
+            assert asked.cursor is not None
+            found = await channel.seek(asked.cursor)
+        after = found.seq
+        if after >= channel.first - 1:
+            self._answer(exchange, after, asked.limit, found.gap, asked.rich, extra)
+            return
+        bodies = await channel.history(after, asked.limit, asked.rich)
+        last = after + len(bodies)
+        body = framing.updates(channel.cursor_at(last), bodies, found.gap, last < channel.head)
+        exchange.respond(200, (*_HEADERS, *extra), body)
+
+    def _no_history(self, failure: Failure, exchange: Exchange) -> None:
+        if failure.check(CancelledError):
+            return
+        if not failure.check(ArchiveUnavailable):
+            _log.failure("answering a poll of {event} failed", failure, event=self._channel.event)
+        exchange.error(503, "archive_unavailable", "what you miss is in the archive, which is away", (RETRY,))
+
+    # -- waiting
+
+    def _park(self, exchange: Exchange, question: _Question, wait: int, extra: tuple[Header, ...]) -> None:
+        self._parked.setdefault(question, {})[exchange] = extra
+        self._question_of[exchange] = question
+        self._deadlines.set(exchange, self._clock.seconds() + wait - 1)  # noticed up to a second late
+        exchange.gone = lambda: self._unpark(exchange)
+
+    def _unpark(self, exchange: Exchange) -> tuple[Header, ...]:
+        question = self._question_of.pop(exchange)
+        waiting = self._parked[question]
+        extra = waiting.pop(exchange)
+        if not waiting:
+            del self._parked[question]
+        self._deadlines.discard(exchange)
+        exchange.gone = None
+        return extra
+
+    def changed(self, first: int, last: int) -> None:
+        """See :class:`~afeed.interfaces.ISubscriber`."""
+        parked, self._parked = self._parked, {}
+        for (after, limit, rich), waiting in parked.items():
+            body = self._channel.updates(after, limit, None, rich)
+            ready: dict[tuple[Header, ...], bytes] = {}
+            for exchange, extra in waiting.items():
+                del self._question_of[exchange]
+                self._deadlines.discard(exchange)
+                exchange.gone = None
+                if body is None or exchange.connection.closing:
+                    self._answer_again(exchange, after, limit, rich, extra)
+                    continue
+                response = ready.get(extra)
+                if response is None:
+                    head = response_head(
+                        200, (*_HEADERS, *extra, *exchange.connection.common), len(body), False
+                    )
+                    response = ready[extra] = head + body
+                exchange.respond_ready(response)
+
+    def _answer_again(
+        self, exchange: Exchange, after: int, limit: int, rich: bool, extra: tuple[Header, ...]
+    ) -> None:
+        """The slow way, for a position that is no longer in the window or a connection that is to be
+        closed."""
+        found = Resume(after, None)
+        if after < self._channel.first - 1:
+            self._from_history(exchange, Asking(None, rich, 0, limit), found, extra)
+        else:
+            self._answer(exchange, after, limit, None, rich, extra)
+
+    def tick(self) -> None:
+        """Once a second: answer those whose time is over."""
+        for exchange in self._deadlines.expired(self._clock.seconds()):
+            after, limit, rich = self._question_of[exchange]
+            self._answer(exchange, after, limit, None, rich, self._unpark(exchange))
+
+    def ended(self, retry_ms: int) -> None:
+        """See :class:`~afeed.interfaces.ISubscriber`.  Nobody has missed anything yet: an empty answer with
+        the position each of them asked for, and their next poll learns of a new epoch."""
+        for exchange, (after, _, _) in tuple(self._question_of.items()):
+            extra: Any = self._unpark(exchange)
+            exchange.error(
+                503, "restarting", f"come back at position {after}", ((b"Retry-After", b"1"), *extra)
+            )
