@@ -1,0 +1,407 @@
+"""The SQLite file behind the embedded live log.
+
+Everything here blocks and belongs to the one thread of :mod:`afeed.livelog.writer`.  Transactions are the
+caller's: :meth:`Database.begin`, then any number of writes, then :meth:`Database.commit` or
+:meth:`Database.rollback`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from afeed.core.change import EDITED, GAP, POSTED, REMOVED, STORED_AT_LENGTH, Change, compose, redact
+from afeed.core.cursor import Ancestor
+from afeed.core.draft import Record
+from afeed.core.errors import EpochChanged, LogFull, LogUnavailable, LogUnusable
+from afeed.core.recovery import record_of
+from afeed.interfaces import Position, Recorded, Slice
+
+#: In the file's header: "this is a live log of afeed", and the layout below.
+APPLICATION_ID = 0xAFEED106 - 2**32
+LAYOUT = 1
+
+#: A file up to this size is read through at start to find damage early; that takes a quarter of a second.
+CHECKED_BYTES = 128 * 1024 * 1024
+
+_REDACTED_LENGTH = len(redact(b" " * STORED_AT_LENGTH))
+
+_SCHEMA = """
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY, slug TEXT UNIQUE, epoch TEXT NOT NULL, ancestors BLOB NOT NULL,
+    base INTEGER NOT NULL, head INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE entry (
+    event INTEGER NOT NULL, seq INTEGER NOT NULL, id_key BLOB, body BLOB NOT NULL,
+    PRIMARY KEY (event, seq)) WITHOUT ROWID;
+CREATE INDEX entry_by_id ON entry (event, id_key) WHERE id_key IS NOT NULL;
+CREATE TABLE item (
+    event INTEGER NOT NULL, id_key BLOB NOT NULL, version_key BLOB NOT NULL, rank INTEGER NOT NULL,
+    seq INTEGER NOT NULL, removed INTEGER NOT NULL,
+    PRIMARY KEY (event, id_key)) WITHOUT ROWID;
+CREATE TABLE version (
+    event INTEGER NOT NULL, version_key BLOB NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (event, version_key)) WITHOUT ROWID;
+CREATE TABLE position (
+    event INTEGER NOT NULL, source TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (event, source)) WITHOUT ROWID;
+"""
+
+_ancestors = msgspec.json.Decoder(tuple[Ancestor, ...])
+
+
+class State(NamedTuple):
+    """Where one event stands: entries ``base + 1`` to ``head`` are kept and are ``bytes`` long.  ``id`` is its
+    row; while something is staged under a row of its own, ``slug`` is None there."""
+
+    id: int
+    slug: str | None
+    epoch: str
+    ancestors: tuple[Ancestor, ...]
+    base: int
+    head: int
+    bytes: int
+
+
+def examine(path: Path) -> None:
+    """Raise :class:`~afeed.core.errors.LogUnusable` unless the file at ``path`` is a sound live log that this
+    version can use; nothing is written."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise LogUnusable(f"{path} cannot be read: {error.strerror}") from error
+    remedy = "move it away to start an empty live log (what the archive holds is taken over)"
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise LogUnusable(f"{path} is not a live log of afeed, or is damaged: {remedy}")
+    if int.from_bytes(header[68:72], "big", signed=True) != APPLICATION_ID:
+        raise LogUnusable(f"{path} belongs to another program: give afeed another data_dir, or {remedy}")
+    layout = int.from_bytes(header[60:64], "big")
+    if layout > LAYOUT:
+        raise LogUnusable(f"{path} was written by a newer afeed (layout {layout}; this one knows {LAYOUT})")
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM event").fetchone()
+            if size <= CHECKED_BYTES:
+                (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if verdict != "ok":
+                    raise LogUnusable(f"{path} is damaged ({' '.join(verdict.split())}): {remedy}")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise LogUnusable(f"{path} is damaged ({error}): {remedy}") from error
+
+
+def create(path: Path) -> None:
+    """Make an empty live log at ``path``: under another name first, so that there is a whole one or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    # SQLite would apply what is left over beside a deleted file to the new one.
+    leftovers = [path.with_name(path.name + end) for end in ("-wal", "-shm")]
+    for stale in (unfinished, unfinished.with_name(unfinished.name + "-journal"), *leftovers):
+        stale.unlink(missing_ok=True)
+    connection = sqlite3.connect(unfinished, isolation_level=None)
+    try:
+        connection.executescript(
+            f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={LAYOUT}; PRAGMA synchronous=FULL;"
+            f"BEGIN; {_SCHEMA} COMMIT;"
+        )
+    finally:
+        connection.close()
+    unfinished.replace(path)
+
+
+class Database:
+    """The open file.  ``max_bytes`` bounds the bodies kept per event, ``window`` is what trimming must
+    leave."""
+
+    def __init__(self, path: Path, *, window: int, max_bytes: int) -> None:
+        """Open ``path``, made if absent; raises :class:`~afeed.core.errors.LogUnusable`."""
+        self._window = window
+        self._max_bytes = max_bytes
+        try:
+            if not path.exists():
+                create(path)
+            examine(path)
+            self.connection = sqlite3.connect(path, isolation_level=None, cached_statements=64)
+            self._run = self.connection.execute
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "cache_size=-8192",
+                "journal_size_limit=67108864",
+                "temp_store=MEMORY",
+            ):
+                self._run("PRAGMA " + pragma)
+            self._events: dict[int, State] = {}
+            self.begin()
+            # What a recovery had staged when the process died.
+            for (staged,) in self._run("SELECT id FROM event WHERE slug IS NULL").fetchall():
+                self._forget(staged)
+            self.commit()
+            self._load()
+        except (sqlite3.Error, OSError) as error:
+            raise LogUnusable(f"the live log cannot be opened in {path.parent}: {error}") from error
+
+    # Transactions
+
+    def begin(self) -> None:
+        self._run("BEGIN IMMEDIATE")
+        self._dirty: set[int] = set()
+
+    def commit(self) -> None:
+        for row in self._dirty:
+            state = self._events[row]
+            self._run(
+                "UPDATE event SET epoch=?, ancestors=?, base=?, head=?, bytes=? WHERE id=?",
+                (state.epoch, msgspec.json.encode(state.ancestors), state.base, state.head, state.bytes, row),
+            )
+        self._run("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo the open transaction, if SQLite has not done so by itself (it does on a full disk)."""
+        if self.connection.in_transaction:
+            self._run("ROLLBACK")
+        self._load()
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part of a transaction that fails alone: on an exception its writes, and only they, are undone."""
+        before = dict(self._events)
+        self._run("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            if self.connection.in_transaction:
+                self._run("ROLLBACK TO attempt")
+                self._run("RELEASE attempt")
+                self._events = before
+            raise
+        self._run("RELEASE attempt")
+
+    def close(self) -> None:
+        """Write everything back into the one file and close it."""
+        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.connection.close()
+
+    def _load(self) -> None:
+        rows = self._run("SELECT id, slug, epoch, ancestors, base, head, bytes FROM event")
+        self._events = {
+            row: State(row, slug, epoch, _ancestors.decode(ancestors), base, head, size)
+            for row, slug, epoch, ancestors, base, head, size in rows
+        }
+        self._rows = {state.slug: row for row, state in self._events.items() if state.slug is not None}
+
+    def _put(self, state: State) -> None:
+        self._events[state.id] = state
+        self._dirty.add(state.id)
+
+    # Reading
+
+    def state(self, slug: str) -> State | None:
+        """Where the event stands, None when the file knows nothing of it."""
+        row = self._rows.get(slug)
+        return None if row is None else self._events[row]
+
+    def read(self, slug: str, after: int, limit: int) -> Slice:
+        """Up to ``limit`` changes above ``after``."""
+        state = self._events[self._rows[slug]]
+        first = max(after, state.base) + 1
+        rows = self._run(
+            "SELECT seq, body FROM entry WHERE event=? AND seq>=? ORDER BY seq LIMIT ?",
+            (state.id, first, limit),
+        )
+        return Slice(state.epoch, first, [Change.decode(seq, body) for seq, body in rows])
+
+    def position(self, slug: str, source: str) -> str | None:
+        """What was last stored for ``source``."""
+        row = self._run(
+            "SELECT value FROM position WHERE event=? AND source=?", (self._rows[slug], source)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    # Writing
+
+    def append(
+        self, slug: str, epoch: str | None, records: Sequence[Record], at: str, position: Position | None
+    ) -> tuple[list[Recorded], list[Change]]:
+        """Record ``records`` and ``position``; returns what became of each, and the new changes."""
+        state = self._events[self._rows[slug]]
+        if epoch is not None and epoch != state.epoch:
+            raise EpochChanged(f"the live log of {slug} is in epoch {state.epoch}, not {epoch}")
+        recorded, changes = self.record(state.id, [(record, at) for record in records])
+        after = self._events[state.id].bytes
+        if after > state.bytes and after > self._max_bytes:
+            raise LogFull(
+                f"the live log of {slug} has reached max_log_bytes ({self._max_bytes}) because the archive "
+                "does not follow: bring the archive back, or raise max_log_bytes"
+            )
+        if position is not None:
+            self._run(
+                "INSERT INTO position VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value=excluded.value",
+                (state.id, position.source, position.value),
+            )
+        return recorded, changes
+
+    def record(self, row: int, records: Sequence[tuple[Record, str]]) -> tuple[list[Recorded], list[Change]]:
+        """Number what is new among ``records``, each with its time, in the event in ``row``."""
+        recorded, changes = [], []
+        for record, at in records:
+            seq, type_ = self._decide(row, record)
+            if type_ is not None:
+                body = compose(record, type_, at)
+                self._insert(row, seq, body, record)
+                changes.append(Change.decode(seq, body))
+            recorded.append(Recorded(seq, type_ is not None))
+        return recorded, changes
+
+    def _decide(self, row: int, record: Record) -> tuple[int, str | None]:
+        """The seq of ``record`` and the type of the change it becomes, None for a repetition."""
+        fresh = self._events[row].head + 1
+        superseded = self._run(
+            "SELECT seq FROM version WHERE event=? AND version_key=?", (row, record.version_key)
+        )
+        if record.kind == "gap":
+            seen = superseded.fetchone()
+            return (fresh, GAP) if seen is None else (seen[0], None)
+        known = self._run(
+            "SELECT version_key, rank, seq, removed FROM item WHERE event=? AND id_key=?", (row, record.id_key)
+        ).fetchone()
+        if known is None:
+            return fresh, REMOVED if record.kind == "remove" else POSTED
+        version_key, rank, seq, removed = known
+        if removed:
+            return seq, None
+        if record.kind == "remove":
+            return fresh, REMOVED
+        if version_key == record.version_key:
+            return seq, None
+        seen = superseded.fetchone()
+        if seen is not None:
+            return seen[0], None
+        if 0 < record.order < rank:
+            return seq, None
+        return fresh, EDITED
+
+    def _insert(self, row: int, seq: int, body: bytes, record: Record | None) -> None:
+        """Add the next entry; ``record`` is None for a change whose content is gone."""
+        if record is not None:
+            self._remember(row, seq, record)
+        is_item = record is not None and record.kind != "gap"
+        self._run(
+            "INSERT INTO entry VALUES (?, ?, ?, ?)",
+            (row, seq, record.id_key if record is not None and is_item else None, body),
+        )
+        state = self._events[row]
+        self._put(state._replace(head=seq, bytes=state.bytes + len(body)))
+
+    def _remember(self, row: int, seq: int, record: Record) -> None:
+        """Update the keys of deduplication; a removal also redacts the earlier entries."""
+        if record.kind == "gap":
+            self._run("INSERT OR REPLACE INTO version VALUES (?, ?, ?)", (row, record.version_key, seq))
+            return
+        if record.kind == "remove":
+            self._redact(row, record.id_key)
+        self._run(
+            "INSERT OR REPLACE INTO version SELECT event, version_key, seq FROM item"
+            " WHERE event=? AND id_key=? AND version_key<>?",
+            (row, record.id_key, record.version_key),
+        )
+        self._run(
+            "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " version_key=excluded.version_key, rank=max(rank, excluded.rank), seq=excluded.seq,"
+            " removed=excluded.removed",
+            (row, record.id_key, record.version_key, record.order, seq, record.kind == "remove"),
+        )
+
+    def _redact(self, row: int, id_key: bytes) -> None:
+        entries = self._run("SELECT seq, body FROM entry WHERE event=? AND id_key=?", (row, id_key)).fetchall()
+        freed = 0
+        for seq, body in entries:
+            self._run("UPDATE entry SET body=?, id_key=NULL WHERE event=? AND seq=?", (redact(body), row, seq))
+            freed += len(body) - _REDACTED_LENGTH
+        state = self._events[row]
+        self._put(state._replace(bytes=state.bytes - freed))
+
+    def trim(self, slug: str, upto: int) -> None:
+        """Drop entries up to ``upto``, never one of the newest ``window``."""
+        state = self._events[self._rows[slug]]
+        self._drop(state.id, min(upto, state.head - self._window))
+
+    def _drop(self, row: int, upto: int) -> None:
+        state = self._events[row]
+        if upto <= state.base:
+            return
+        (size,) = self._run(
+            "SELECT coalesce(sum(length(body)), 0) FROM entry WHERE event=? AND seq<=?", (row, upto)
+        ).fetchone()
+        self._run("DELETE FROM entry WHERE event=? AND seq<=?", (row, upto))
+        self._put(state._replace(base=upto, bytes=state.bytes - size))
+
+    def touch(self) -> None:
+        """Write something of no consequence, to see whether that is possible."""
+        self._run(f"PRAGMA user_version={LAYOUT}")
+
+    # Recovery
+
+    def create(self, slug: str | None, epoch: str, ancestors: tuple[Ancestor, ...]) -> int:
+        """A new, empty event; returns its row.  Without ``slug`` it is staged: dropped at the next start
+        unless :meth:`publish` gave it one."""
+        row = self._run(
+            "INSERT INTO event (slug, epoch, ancestors, base, head, bytes) VALUES (?, ?, ?, 0, 0, 0)",
+            (slug, epoch, msgspec.json.encode(ancestors)),
+        ).lastrowid
+        assert row is not None
+        self._events[row] = State(row, slug, epoch, ancestors, 0, 0, 0)
+        if slug is not None:
+            self._rows[slug] = row
+        return row
+
+    def restore(self, row: int, changes: Sequence[Change], keep_above: int) -> None:
+        """Add ``changes`` as they are, keys included.  Where they begin above the end, what is there before
+        them is dropped; of the others only entries above ``keep_above`` are kept."""
+        for change in changes:
+            state = self._events[row]
+            if change.seq > state.head + 1:
+                self._put(state._replace(head=change.seq - 1))
+                self._drop(row, change.seq - 1)
+            elif change.seq <= state.head:
+                continue
+            self._insert(row, change.seq, change.stored, record_of(change))
+        self._drop(row, min(keep_above, self._events[row].head))
+
+    def renew(self, row: int, epoch: str, ancestors: tuple[Ancestor, ...]) -> None:
+        """Begin ``epoch`` with what is there."""
+        self._put(self._events[row]._replace(epoch=epoch, ancestors=ancestors))
+
+    def publish(self, row: int, slug: str) -> None:
+        """Put the staged event in ``row`` in the place of ``slug``; positions of sources are kept."""
+        old = self._rows.get(slug)
+        if old is not None:
+            self._run("UPDATE position SET event=? WHERE event=?", (row, old))
+            self._forget(old)
+        self._run("UPDATE event SET slug=? WHERE id=?", (slug, row))
+        self._events[row] = self._events[row]._replace(slug=slug)
+        self._rows[slug] = row
+
+    def _forget(self, row: int) -> None:
+        for table in ("entry", "item", "version", "position"):
+            self._run(f"DELETE FROM {table} WHERE event=?", (row,))  # noqa: S608 - the names are above
+        self._run("DELETE FROM event WHERE id=?", (row,))
+        self._events.pop(row, None)
+        self._dirty.discard(row)
+
+
+def unavailable(error: Exception) -> LogUnavailable:
+    """What a caller is told of an SQLite error."""
+    return LogUnavailable(
+        f"the live log cannot be written or read ({error}): look at the disk that holds data_dir; afeed goes "
+        "on trying with every append"
+    )

@@ -1,0 +1,336 @@
+"""The live log of a single node: one SQLite file and no service beside afeed.
+
+What deduplication costs: every item keeps its keys for as long as the event is served, some 75 bytes of the
+file each (30 more for each superseded version), so a million items cost 75 MB of disk and no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from afeed.core.change import Change, timestamp
+from afeed.core.cursor import Ancestor
+from afeed.core.draft import Draft, prepare
+from afeed.core.errors import LeaseLost, LogUnavailable
+from afeed.core.health import Check
+from afeed.core.recovery import Line, Plan, record_of
+from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
+from afeed.livelog.database import Database, State
+from afeed.livelog.settle import Outcome, renewed, settle
+from afeed.livelog.window import Window
+from afeed.livelog.writer import Writer
+
+FILE = "live.sqlite3"
+
+#: How many changes per event are read into memory at start; older ones come from the file when asked for.
+PRELOAD = 500
+
+#: How often, in seconds, a witness that did not answer is asked again, and a log in trouble tries to write.
+RETRY_SECONDS = 2.0
+
+
+class IReactor(IReactorTime, IReactorFromThreads):
+    """What the log needs of a reactor."""
+
+
+@implementer(ILiveLog)
+class EmbeddedLog:
+    """The live log in ``directory``, which the caller has locked (:func:`afeed.livelog.lock.hold`).
+
+    ``now`` gives the time in seconds since 1970, ``window`` is what :meth:`trim` leaves of every event, and
+    ``max_log_bytes`` bounds the bodies kept per event.  :meth:`start` fails with
+    :class:`~afeed.core.errors.LogUnusable` where the file cannot be used, and leaves it as it is.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        directory: Path,
+        reactor: IReactor,
+        now: Callable[[], float],
+        rng: Random,
+        *,
+        window: int,
+        max_log_bytes: int,
+    ) -> None:
+        self._path = directory / FILE
+        self._reactor = reactor
+        self._now = now
+        self._rng = rng
+        self._window_size = window
+        self._max_log_bytes = max_log_bytes
+        self._writer = Writer(reactor, self._open, self._settled)
+        self._windows: dict[str, Window] = {}
+        self._ancestors: dict[str, tuple[Ancestor, ...]] = {}
+        self._bytes: dict[str, int] = {}
+        self._watchers: list[Callable[[str], None]] = []
+        self._changed: dict[str, None] = {}
+        self._full: set[str] = set()
+        self._gates: dict[str, list[Deferred[None]]] = {}
+        self._retries: dict[str, IDelayedCall] = {}
+        self._probe_call: IDelayedCall | None = None
+        self._running = False
+        #: Who may append with a lease; a node alone has none.
+        self.lease_holder: str | None = None
+
+    def _open(self) -> Database:
+        return Database(self._path, window=self._window_size, max_bytes=self._max_log_bytes)
+
+    # Life
+
+    def start(self, events: Sequence[str], witnesses: Sequence[IWitness]) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._start(events, witnesses))
+
+    async def _start(self, events: Sequence[str], witnesses: Sequence[IWitness]) -> None:
+        await self._writer.start()
+        self._running = True
+        try:
+            for event in events:
+                await self._settle(event, witnesses)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _settle(self, event: str, witnesses: Sequence[IWitness]) -> None:
+        """Restore what the witnesses remember and load the newest changes; appends wait meanwhile."""
+        self._gates[event] = []
+        try:
+            outcome = await settle(
+                _Restoring(self._writer),
+                event,
+                witnesses,
+                reactor=self._reactor,
+                rng=self._rng,
+                window=self._window_size,
+                doubtful=False,
+                announce=self._announce,
+            )
+            if outcome.renewed or event not in self._windows:
+                await self._load(event)
+        finally:
+            for waiting in self._gates.pop(event):
+                waiting.callback(None)
+        self._ask_again(event, witnesses, outcome)
+
+    def _announce(self, sentence: str) -> None:
+        self._log.warn("{sentence}", sentence=sentence)
+
+    def _ask_again(self, event: str, witnesses: Sequence[IWitness], outcome: Outcome) -> None:
+        """A witness that was away may know more than this log does: it is asked until it answers."""
+        if not (outcome.unheard and self._running):
+            return
+
+        def again() -> None:
+            del self._retries[event]
+            Deferred.fromCoroutine(self._settle(event, witnesses)).addErrback(failed)
+
+        def failed(failure: object) -> None:
+            self._log.warn(
+                "The live log of {event} could not be compared with the archive: {failure}. It will be "
+                "tried again.",
+                event=event,
+                failure=failure,
+            )
+            self._ask_again(event, witnesses, outcome)
+
+        self._retries[event] = self._reactor.callLater(RETRY_SECONDS, again)
+
+    async def _load(self, event: str) -> None:
+        def load(database: Database) -> tuple[State, list[Change]]:
+            state = database.state(event)
+            assert state is not None
+            newest = min(PRELOAD, self._window_size)
+            return state, database.read(event, state.head - newest, newest).changes
+
+        state, changes = await self._writer.read(load)
+        known = event in self._windows
+        window = Window(state.epoch, state.head - len(changes), self._window_size)
+        window.extend(changes)
+        self._windows[event] = window
+        self._ancestors[event] = state.ancestors
+        self._bytes[event] = state.bytes
+        if known:
+            self._tell(event)
+
+    def stop(self) -> Deferred[None]:
+        self._running = False
+        for call in self._retries.values():
+            call.cancel()
+        self._retries.clear()
+        if self._probe_call is not None:
+            self._probe_call.cancel()
+            self._probe_call = None
+        return self._writer.stop()
+
+    # Writing
+
+    def append(
+        self,
+        event: str,
+        epoch: str | None,
+        drafts: Sequence[Draft],
+        *,
+        lease: str | None = None,
+        position: Position | None = None,
+    ) -> Deferred[list[Recorded]]:
+        if event not in self._windows:
+            return fail(LogUnavailable(f"the live log of {event} is not open"))
+        if event in self._gates:
+            opened: Deferred[None] = Deferred()
+            self._gates[event].append(opened)
+            return opened.addCallback(
+                lambda _: self.append(event, epoch, drafts, lease=lease, position=position)
+            )
+        records = [prepare(draft) for draft in drafts]
+        at = timestamp(self._now())
+
+        def work(database: Database) -> tuple[list[Recorded], list[Change], int]:
+            if lease is not None and lease != self.lease_holder:
+                raise LeaseLost("another node runs the sources now")
+            recorded, changes = database.append(event, epoch, records, at, position)
+            state = database.state(event)
+            assert state is not None
+            return recorded, changes, state.bytes
+
+        def apply(result: tuple[list[Recorded], list[Change], int]) -> None:
+            _, changes, self._bytes[event] = result
+            if changes:
+                self._windows[event].extend(changes)
+                self._changed[event] = None
+
+        return self._writer.write(work, apply).addCallback(lambda result: result[0])
+
+    def _settled(self) -> None:
+        """A group was committed and is in memory: now tell of it."""
+        changed, self._changed = self._changed, {}
+        for event in changed:
+            self._tell(event)
+        if self._writer.trouble is not None and self._probe_call is None and self._running:
+            self._probe_call = self._reactor.callLater(RETRY_SECONDS, self._probe)
+
+    def _tell(self, event: str) -> None:
+        for watcher in self._watchers:
+            try:
+                watcher(event)
+            except Exception:
+                self._log.failure("A listener failed on a change of {event}; the others are told", event=event)
+
+    def _probe(self) -> None:
+        """See whether the trouble is over, so that health tells it even when nobody appends."""
+        self._probe_call = None
+        self._writer.write(Database.touch).addErrback(lambda failure: failure.trap(LogUnavailable))
+
+    def trim(self, event: str, upto: int) -> Deferred[None]:
+        def work(database: Database) -> int:
+            database.trim(event, upto)
+            state = database.state(event)
+            assert state is not None
+            return state.bytes
+
+        def apply(size: int) -> None:
+            self._bytes[event] = size
+
+        return self._writer.write(work, apply).addCallback(lambda _: None)
+
+    # Reading
+
+    def read(self, event: str, after: int, limit: int) -> Deferred[Slice]:
+        window = self._windows.get(event)
+        if window is None:
+            return fail(LogUnavailable(f"the live log of {event} is not open"))
+        near = window.slice(after, limit)
+        return succeed(near) if near is not None else self._writer.read(lambda db: db.read(event, after, limit))
+
+    def head(self, event: str) -> Deferred[Head]:
+        window = self._windows.get(event)
+        if window is None:
+            return fail(LogUnavailable(f"the live log of {event} is not open"))
+        return succeed(Head(window.epoch, window.head))
+
+    def lineage(self, event: str) -> Deferred[Lineage]:
+        window = self._windows.get(event)
+        if window is None:
+            return fail(LogUnavailable(f"the live log of {event} is not open"))
+        return succeed(Lineage(window.epoch, self._ancestors[event]))
+
+    def position(self, event: str, source: str) -> Deferred[str | None]:
+        return self._writer.read(lambda database: database.position(event, source))
+
+    def watch(self, callback: Callable[[str], None]) -> None:
+        self._watchers.append(callback)
+
+    def check(self) -> Check:
+        data = {
+            "kind": "embedded",
+            "waiting": self._writer.waiting,
+            "bytes": dict(self._bytes),
+            "max_bytes": self._max_log_bytes,
+        }
+        if not self._running:
+            return Check(name="live_log", state="failed", detail="The live log is closed.", data=data)
+        if self._writer.trouble is not None:
+            return Check(
+                name="live_log",
+                state="failed",
+                detail=f"The live log cannot be written ({self._writer.trouble}): look at the disk that holds "
+                "data_dir. Sources hold what they have and try again.",
+                data=data,
+            )
+        return Check(name="live_log", state="ok", detail="The live log can be written.", data=data)
+
+
+class _Restoring:
+    """The embedded log as :func:`afeed.livelog.settle.settle` sees it."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def line(self, event: str) -> Deferred[Line | None]:
+        def work(database: Database) -> Line | None:
+            state = database.state(event)
+            if state is None:
+                return None
+            return Line(state.epoch, state.ancestors, state.head, state.base + 1)
+
+        return self._writer.read(work)
+
+    def stage(self, event: str, own: Line | None, plan: Plan) -> Deferred[int]:
+        def work(database: Database) -> int:
+            state = database.state(event)
+            if state is not None and plan.tail_after is None:
+                return state.id
+            return database.create(None, "unfinished", ())
+
+        return self._writer.write(work)
+
+    def restore(self, handle: int, changes: Sequence[Change], keep_above: int) -> Deferred[None]:
+        return self._writer.write(lambda database: database.restore(handle, changes, keep_above))
+
+    def publish(
+        self, event: str, handle: int | None, own: Line | None, epoch: str, plan: Plan | None
+    ) -> Deferred[None]:
+        def work(database: Database) -> None:
+            state = database.state(event)
+            if plan is None or handle is None:
+                if state is None or own is None:
+                    database.create(event, epoch, ())
+                else:
+                    database.renew(state.id, epoch, renewed(own))
+                return
+            if state is not None and plan.tail_after is not None:
+                tail = database.read(event, plan.tail_after, state.head).changes
+                records = [(record_of(change), change.at) for change in tail]
+                database.record(handle, [(record, at) for record, at in records if record is not None])
+            database.renew(handle, epoch, plan.ancestors)
+            if state is None or state.id != handle:
+                database.publish(handle, event)
+
+        return self._writer.write(work)

@@ -1,0 +1,163 @@
+"""Restoring a live log from its witnesses: the I/O around :mod:`afeed.core.recovery`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Any, NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from afeed.core.change import Change
+from afeed.core.cursor import Ancestor
+from afeed.core.recovery import Line, Plan, inherit, plan
+from afeed.interfaces import IWitness, Testimony
+
+#: How many seconds a witness has to answer.
+TESTIMONY_SECONDS = 2.0
+
+#: How many seconds it has to hand over a page of changes.
+READ_SECONDS = 10.0
+
+#: How many changes are asked of a witness at a time.
+PAGE = 1000
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+_log = Logger()
+
+
+def _read_nothing(after: int, limit: int) -> Deferred[list[Change]]:
+    return succeed([])
+
+
+#: What a witness says that remembers nothing.
+NOTHING = Testimony("", (), 1, 0, _read_nothing)
+
+
+def new_epoch(rng: Random) -> str:
+    """A word that no other incarnation of a log has."""
+    return "".join(rng.choices(_ALPHABET, k=8))
+
+
+class Restorable(Protocol):
+    """What :func:`settle` needs of a log.  ``handle`` is the log's own business."""
+
+    def line(self, event: str) -> Awaitable[Line | None]:
+        """The log's own line, None when it knows nothing of the event."""
+        ...
+
+    def stage(self, event: str, own: Line | None, plan: Plan) -> Awaitable[Any]:
+        """Where the refills go: into the event's log if ``plan.tail_after`` is None and there is one, else into
+        one that nobody sees yet."""
+        ...
+
+    def restore(self, handle: Any, changes: Sequence[Change], keep_above: int) -> Awaitable[None]:
+        """Add ``changes`` with their numbers and keys; bodies only above ``keep_above``."""
+        ...
+
+    def publish(
+        self, event: str, handle: Any, own: Line | None, epoch: str, plan: Plan | None
+    ) -> Awaitable[None]:
+        """Begin ``epoch`` with what was restored, or (``plan`` and ``handle`` None) with what is there."""
+        ...
+
+
+class Outcome(NamedTuple):
+    """``unheard``: how many witnesses could not say what they remember; ``renewed``: a new epoch began."""
+
+    unheard: int
+    renewed: bool
+
+
+async def _hear(witness: IWitness, event: str, reactor: IReactorTime) -> Testimony | None:
+    asked: Deferred[Testimony | None] = witness.testimony(event)
+    return await asked.addTimeout(TESTIMONY_SECONDS, reactor)
+
+
+async def settle(
+    log: Restorable,
+    event: str,
+    witnesses: Sequence[IWitness],
+    *,
+    reactor: IReactorTime,
+    rng: Random,
+    window: int,
+    doubtful: bool,
+    announce: Callable[[str], None],
+) -> Outcome:
+    """Bring the log of ``event`` to where it can take appends.
+
+    An absent log is begun; one that holds less than the witnesses is filled from them, in a new epoch; and
+    when ``doubtful`` (its server is another than before) a new epoch begins even if nothing is missing.
+    Witnesses that do not answer in time are passed over.  ``announce`` is called with a sentence for
+    the operator about what was done.
+    """
+    heard: list[Testimony] = []
+    for witness in witnesses:
+        try:
+            testimony = await _hear(witness, event, reactor)
+        except Exception as error:
+            _log.debug("No testimony for {event}: {error}", event=event, error=error)
+            continue
+        heard.append(testimony or NOTHING)
+    unheard = len(witnesses) - len(heard)
+    while True:
+        own = await log.line(event)
+        decided = plan(own, [Line(t.epoch, t.ancestors, t.head, t.oldest) for t in heard])
+        if decided is None and own is not None and not doubtful:
+            return Outcome(unheard, False)
+        epoch = new_epoch(rng)
+        if decided is None:
+            await log.publish(event, None, own, epoch, None)
+            if own is not None:
+                announce(
+                    f"The live log of {event} begins epoch {epoch}: its server is another than before; all "
+                    f"{own.head} changes are there."
+                )
+            return Outcome(unheard, True)
+        handle = await log.stage(event, own, decided)
+        silent = await _refill(log, handle, decided, heard, reactor, decided.head - window)
+        if silent is None:
+            break
+        del heard[silent]
+        unheard += 1
+    await log.publish(event, handle, own, epoch, decided)
+    announce(
+        f"The live log of {event} held {own.head if own else 0} changes and was filled up to {decided.head} "
+        f"from what the archive and living nodes remember; it begins epoch {epoch}."
+    )
+    return Outcome(unheard, True)
+
+
+async def _refill(
+    log: Restorable,
+    handle: Any,
+    plan: Plan,
+    heard: Sequence[Testimony],
+    reactor: IReactorTime,
+    keep_above: int,
+) -> int | None:
+    """Carry out ``plan``; returns the number of the witness that failed on the way, None when none did."""
+    for refill in plan.refills:
+        after = refill.after
+        while after < refill.upto:
+            limit = min(PAGE, refill.upto - after)
+            try:
+                changes = await heard[refill.witness].read(after, limit).addTimeout(READ_SECONDS, reactor)
+            except Exception as error:
+                _log.warn("A witness of the live log went away while it was asked: {error}", error=error)
+                return refill.witness
+            if not changes:
+                _log.error("A witness of the live log has nothing above {after}, as it said", after=after)
+                return refill.witness
+            await log.restore(handle, changes, keep_above)
+            after = changes[-1].seq
+    return None
+
+
+def renewed(own: Line) -> tuple[Ancestor, ...]:
+    """The ancestors of an epoch that begins with everything ``own`` has."""
+    return inherit((own, own.head))
