@@ -1,0 +1,78 @@
+# make run      the demo on http://127.0.0.1:8080/; needs Python 3.11 or later and nothing else
+# make test     every test; TESTS=tests.core for some of them, JOBS=1 for one at a time
+# make lint     ruff and mypy
+# make format   let ruff write the code as `make lint` wants it
+# make bench    the measurements; writes bench/results.rst
+# make clean    remove what the other commands made, your data in var/ excepted
+
+VENV ?= .venv
+TESTS ?= tests
+JOBS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTHON_CODE := afeed twisted tests bench scripts .ci
+
+SOURCES := setup.cfg pyproject.toml MANIFEST.in README.rst LICENSE \
+    $(shell find afeed twisted -type f -not -path '*/__pycache__/*' -not -name dropin.cache)
+
+.PHONY: run install programs test lint format bench clean FORCE
+
+run: install
+	@exec $(BIN)/twistd --nodaemon --pidfile= afeed
+
+install: $(VENV)/afeed.stamp
+
+test: $(VENV)/test.stamp programs
+	$(BIN)/python -m twisted.trial $(if $(filter-out 1,$(JOBS)),-j$(JOBS)) $(TESTS)
+
+# Programs the tests start for themselves; where they may not be installed, the tests that need them fail.
+programs:
+	@scripts/test-programs
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check $(PYTHON_CODE)
+	$(BIN)/ruff format --check $(PYTHON_CODE)
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix $(PYTHON_CODE)
+	$(BIN)/ruff format $(PYTHON_CODE)
+
+bench: $(VENV)/test.stamp programs
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist afeed.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	rm -f twisted/plugins/dropin.cache
+	find afeed twisted tests bench scripts .ci -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@scripts/make-venv $(VENV)
+
+# The names of the sources, rewritten only when one came or went.
+$(VENV)/sources.txt: FORCE | $(BIN)/python
+	@printf '%s\n' $(SOURCES) | cmp -s - $@ || printf '%s\n' $(SOURCES) > $@
+
+# A real installation, not an editable one: with that, `twistd` would not find the plugin.  An old build/
+# would bring deleted modules back.
+$(VENV)/afeed.stamp: $(SOURCES) $(VENV)/sources.txt | $(BIN)/python
+	@echo "Installing afeed into $(VENV) (the first time takes about a minute)"
+	@rm -rf build afeed.egg-info
+	@$(PIP) install --no-build-isolation .
+	@rm -rf build afeed.egg-info
+	@touch $@
+
+# The tests import the source tree, which stands before the installation on their path.
+$(VENV)/test.stamp: setup.cfg $(VENV)/afeed.stamp
+	@echo "Installing what the tests need"
+	@$(PIP) install --no-build-isolation '.[test]'
+	@rm -rf build afeed.egg-info
+	@touch $@
+
+$(VENV)/dev.stamp: setup.cfg $(VENV)/test.stamp
+	@echo "Installing what the linters need"
+	@$(PIP) install --no-build-isolation '.[test,dev]'
+	@rm -rf build afeed.egg-info
+	@touch $@
+
+FORCE:
