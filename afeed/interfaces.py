@@ -209,7 +209,8 @@ class IArchive(Interface):
         skipped."""
 
     def extent(event: str) -> Deferred[tuple[int, int]]:
-        """Fires with the first and last seq held; ``(1, 0)`` for none."""
+        """Fires with the first and last seq of what is held without a hole up to the position; ``(1, 0)`` for
+        none."""
 
     def items(event: str, limit: int, before: int | None = None) -> Deferred[list[PageItem]]:
         """Fires with the newest visible items in their present state, newest first, of those first posted

@@ -25,6 +25,7 @@ def first_position(insert: Insert, event: str, epoch: str, seq: int, at: str) ->
         insert(positions)
         .values(event=event, epoch=epoch, seq=seq, updated_at=at)
         .on_conflict_do_nothing(index_elements=[positions.c.event])
+        .execution_options(preserve_rowcount=True)
     )
 
 
@@ -95,10 +96,11 @@ def read(event: str, after: int, limit: int) -> Select[Any]:
 
 
 def extent(event: str) -> Select[Any]:
-    """(first seq, last seq), nulls for none; two look-ups in the index instead of one scan."""
+    """(first seq, last seq, end of the last hole), nulls for none; look-ups in the indexes, not a scan."""
     first = select(func.min(changes.c.seq)).where(changes.c.event == event).scalar_subquery()
     last = select(func.max(changes.c.seq)).where(changes.c.event == event).scalar_subquery()
-    return select(first, last)
+    skipped = select(func.max(holes.c.last_seq)).where(holes.c.event == event).scalar_subquery()
+    return select(first, last, skipped)
 
 
 def visible_items(event: str, limit: int, before: int | None) -> Select[Any]:

@@ -316,8 +316,10 @@ async def _position(sql: Transaction, event: str, lock: bool = False) -> Head | 
 
 
 async def _extent(sql: Transaction, event: str) -> tuple[int, int]:
-    first, last = (await sql.rows(queries.extent(event)))[0]
-    return (1, 0) if first is None else (first, last)
+    first, last, skipped = (await sql.rows(queries.extent(event)))[0]
+    if skipped is not None and first is not None:
+        first = max(first, skipped + 1)
+    return (1, 0) if first is None or first > last else (first, last)
 
 
 def _plain(text: str | None) -> str | None:

@@ -20,6 +20,8 @@ from afeed.interfaces import IArchive, ILiveLog, Lineage
 
 log = Logger()
 
+_UNKNOWN = Lineage("", ())
+
 #: After a hint, so that what comes in quick succession shares a transaction.
 LINGER_S = 0.1
 #: Hints may be lost: look at every log this often while one of them is ahead, and this often otherwise.
@@ -29,13 +31,15 @@ IDLE_S = 3.0
 #: end of a fault within ten seconds.
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 8.0
+#: A live log that finds out late what the archive has takes it up by itself; this long it is given.
+REFUSAL_S = 10.0
 #: An archive that works but is this far behind cannot keep up.
 SLOW_S = 60.0
 
 
 class Lag(NamedTuple):
-    """How far the archive is behind the log, as of the last look: ``changes`` not yet copied, and for how many
-    ``seconds`` it has not been level."""
+    """How far the archive is behind the log, as of the last look: ``changes`` not yet copied (all, while the
+    archive has never answered), and for how many ``seconds`` it has not been level."""
 
     changes: int
     seconds: float
@@ -43,15 +47,19 @@ class Lag(NamedTuple):
 
 @attrs.define
 class _Copy:
-    """What is known of one event's copy.  ``position`` is None until the archive has been asked."""
+    """What is known of one event's copy: ``position`` is where to go on, None until the archive has been asked
+    (again), and ``copied`` where it stood when last heard of."""
 
     event: str
     position: int | None = None
-    lineage: Lineage = Lineage("", ())
+    copied: int = 0
+    lineage: Lineage = _UNKNOWN
     head: int = 0
     trimmed: int = 0
     behind_since: float | None = None
     refusal: Refusal | None = None
+    refused_since: float = 0.0
+    refusal_told: bool = False
     holes: list[tuple[int, int]] = attrs.Factory(list)
 
 
@@ -88,6 +96,7 @@ class Strainer:
         self._away_since = 0.0
         self._attempts = 0
         self._unusable = False
+        self._next_look = 0.0
 
     async def run(self) -> None:
         """Copy until cancelled.  Opens the archive first, however often that takes; nothing that happens to
@@ -96,17 +105,22 @@ class Strainer:
             self._watching = True
             self._log.watch(self._hint)
         self._forget_positions()
+        self._next_look = self._clock.seconds()
         while True:
             try:
-                await self._archive.start()
-                await self._look_everywhere()
-                self._back()
-                while await self._hinted():
+                if self._clock.seconds() >= self._next_look:
+                    await self._archive.start()
+                    await self._look_everywhere()
+                    self._back()
+                if await self._hinted():
                     await self._sleep(LINGER_S)
                     await self._copy_due()
             except (ArchiveUnavailable, ArchiveUnusable, LogUnavailable) as error:
                 self._forget_positions()
-                await self._sleep(self._gone(error))
+                pause = self._gone(error)
+                await self._measure_all()
+                await self._sleep(pause)
+                self._next_look = self._clock.seconds()
 
     async def drain(self, timeout: float) -> bool:
         """Copy all that the logs hold, after :meth:`run` was cancelled.  True when the archive has everything;
@@ -128,9 +142,8 @@ class Strainer:
         """How far the archive is behind the log of ``event``."""
         copy = self._copies[event]
         since = copy.behind_since
-        return Lag(
-            max(0, copy.head - (copy.position or 0)), 0.0 if since is None else self._clock.seconds() - since
-        )
+        seconds = 0.0 if since is None else self._clock.seconds() - since
+        return Lag(max(0, copy.head - copy.copied), seconds)
 
     def check(self) -> Check:
         """How it is, as of now."""
@@ -138,9 +151,11 @@ class Strainer:
         data: dict[str, Any] = {}
         for copy in copies:
             behind, seconds = self.lag(copy.event)
-            data[copy.event] = {"copied": copy.position, "behind": behind, "behind_s": round(seconds, 1)}
+            data[copy.event] = {"copied": copy.copied, "behind": behind, "behind_s": round(seconds, 1)}
         problems = [
-            f"{copy.event}: {copy.refusal.reason}; {copy.refusal.remedy}" for copy in copies if copy.refusal
+            f"{copy.event}: {copy.refusal.reason}; {copy.refusal.remedy}"
+            for copy in copies
+            if copy.refusal is not None and copy.refusal_told
         ]
         problems += [
             f"{copy.event}: changes {first} to {last} were lost before they reached the archive; restart afeed "
@@ -173,10 +188,10 @@ class Strainer:
 
     async def _hinted(self) -> bool:
         """Wait for a hint; False when it is time to look without one."""
-        if not self._due:
-            behind = any(copy.behind_since is not None for copy in self._copies.values())
+        pause = self._next_look - self._clock.seconds()
+        if not self._due and pause > 0:
             self._wake = Deferred()
-            timer = self._clock.callLater(BEHIND_S if behind else IDLE_S, self._rouse)
+            timer = self._clock.callLater(pause, self._rouse)
             try:
                 await self._wake
             finally:
@@ -235,6 +250,8 @@ class Strainer:
         await self._copy_due()
         for copy in self._copies.values():
             await self._trim(copy, at_least=1)
+        behind = any(copy.behind_since is not None for copy in self._copies.values())
+        self._next_look = self._clock.seconds() + (BEHIND_S if behind else IDLE_S)
 
     async def _copy_due(self) -> None:
         """One batch of each event in turn, until none is known to have more."""
@@ -274,10 +291,10 @@ class Strainer:
         if found.changes:
             await self._copied(copy, found.first_seq - 1 + len(found.changes))
         self._measure(copy, copy.head)
-        return copy.position < copy.head
+        return copy.position is not None and copy.position < copy.head
 
     async def _copied(self, copy: _Copy, position: int) -> None:
-        copy.position = position
+        copy.position = copy.copied = position
         self._on_copied(copy.event, position)
         await self._trim(copy, at_least=self._batch)
         head = await self._log.head(copy.event)
@@ -295,33 +312,41 @@ class Strainer:
             None if stored is None else Cursor(*stored), lineage.epoch, lineage.ancestors, head.seq
         )
         if isinstance(start, Refusal):
-            if copy.refusal is None:
-                log.critical(
-                    "{event} is not archived any more: {reason}. Nothing was overwritten. What you can do: "
-                    "{remedy}.",
-                    event=copy.event,
-                    reason=start.reason,
-                    remedy=start.remedy,
-                )
-            copy.refusal = start
+            self._refuse(copy, start)
             self._measure(copy, head.seq)
             return
-        copy.refusal = None
+        if copy.refusal_told:
+            log.info("{event} is archived again.", event=copy.event)
+        copy.refusal, copy.refusal_told = None, False
         copy.lineage = lineage
-        copy.position = copy.trimmed = start
+        copy.position = copy.copied = start
         self._measure(copy, head.seq)
         self._on_copied(copy.event, start)
+
+    def _refuse(self, copy: _Copy, refusal: Refusal) -> None:
+        if copy.refusal is None:
+            copy.refused_since = self._clock.seconds()
+        copy.refusal = refusal
+        if not copy.refusal_told and self._clock.seconds() - copy.refused_since >= REFUSAL_S:
+            copy.refusal_told = True
+            log.critical(
+                "{event} is not archived any more: {reason}. Nothing was overwritten, and the live log keeps "
+                "everything. What you can do: {remedy}.",
+                event=copy.event,
+                reason=refusal.reason,
+                remedy=refusal.remedy,
+            )
 
     async def _skip(self, copy: _Copy, after: int, upto: int) -> None:
         """The log has already forgotten what the archive lacks.  That cannot happen while both are left alone:
         somebody put an older archive in place, or took it away."""
         await self._archive.skip(copy.event, copy.lineage, after, upto)
         copy.holes.append((after + 1, upto))
-        copy.position = upto
+        copy.position = copy.copied = upto
         log.critical(
-            "Changes {first} to {last} of {event} are LOST: the archive does not have them and the live log no "
-            "longer does. afeed has noted this in the archive (table holes) and goes on after them. If there is "
-            "a more recent backup of the archive, stop afeed and restore that.",
+            "Changes {first} to {last} of {event} are LOST: the archive does not have them and the live log "
+            "no longer does. afeed has noted this in the archive (table holes) and goes on after them. If "
+            "there is a more recent backup of the archive, stop afeed and restore that.",
             first=after + 1,
             last=upto,
             event=copy.event,
@@ -335,7 +360,16 @@ class Strainer:
 
     def _measure(self, copy: _Copy, head: int) -> None:
         copy.head = head
-        if copy.position is not None and copy.position >= head:
+        if copy.copied >= head:
             copy.behind_since = None
         elif copy.behind_since is None:
             copy.behind_since = self._clock.seconds()
+
+    async def _measure_all(self) -> None:
+        """Keep the figures true while nothing can be copied."""
+        for copy in self._copies.values():
+            try:
+                head = await self._log.head(copy.event)
+            except LogUnavailable:
+                return
+            self._measure(copy, head.seq)
