@@ -1,0 +1,50 @@
+"""The documents are well-formed, and what they point at exists."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+from docutils.core import publish_doctree
+from docutils.nodes import document, reference
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def documents() -> list[Path]:
+    return sorted([*ROOT.glob("*.rst"), *(ROOT / "docs").glob("*.rst"), *(ROOT / "bench").glob("*.rst")])
+
+
+def read(path: Path) -> tuple[document, str]:
+    """The parsed document, and every complaint about it."""
+    complaints = io.StringIO()
+    tree = publish_doctree(
+        path.read_text("utf-8"),
+        source_path=str(path),
+        settings_overrides={"warning_stream": complaints, "report_level": 1, "halt_level": 6, "syntax_highlight": "none"},
+    )
+    return tree, complaints.getvalue()
+
+
+class DocumentTests(SynchronousTestCase):
+    def test_every_document_is_well_formed(self) -> None:
+        names = {path.name for path in documents()}
+        self.assertLessEqual({"README.rst", "architecture.rst", "protocol.rst", "operations.rst"}, names)
+        self.assertEqual([complaint for path in documents() if (complaint := read(path)[1])], [])
+
+    def test_links_to_files_lead_somewhere(self) -> None:
+        broken = []
+        for path in documents():
+            for link in read(path)[0].findall(reference):
+                target = str(link.get("refuri", ""))
+                if target and not re.match(r"[a-z]+:", target):
+                    place = path.parent / target.partition("#")[0]
+                    if not place.exists():
+                        broken.append(f"{path.relative_to(ROOT)} -> {target}")
+        self.assertEqual(broken, [])
+
+    def test_no_document_names_a_machine(self) -> None:
+        foreign = re.compile(r"(?<![\w.])/(?:work|tmp|root|home)/")
+        self.assertEqual([path.name for path in documents() if foreign.search(path.read_text("utf-8"))], [])
