@@ -45,15 +45,13 @@ def secret(
     variable, file = found.pop(f"{name}_env", None), found.pop(f"{name}_file", None)
     given = [key for key in (f"{name}_env", f"{name}_file") if key in table]
     if len(given) == 2:
-        table.wrong(
-            given[1], f"{given[0]} is given too; keep one of them, so that it is clear which one counts"
-        )
+        table.wrong(given[1], f"{given[0]} is given too; keep one, so that it is clear which one counts")
         return None
     if not given:
-        if required:
+        if required and name not in table:
             table.wrong(
                 f"{name}_env",
-                f"is missing; name the environment variable or (with {name}_file) the file to use",
+                f"is missing; name an environment variable, or a file with {name}_file",
             )
         return None
     try:

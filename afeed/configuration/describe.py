@@ -32,7 +32,8 @@ def _lines(settings: Settings) -> Iterable[str]:
     yield f"cors_origins     {_listed(server.cors_origins)}"
     yield f"data_dir         {store.data_dir}"
     yield f"live_log         {hide_password(store.live_log)}"
-    yield f"                 the newest {store.window:,} changes per event, at most {store.max_log_bytes:,} bytes"
+    yield f"window           {store.window:,} changes per event"
+    yield f"max_log_bytes    {store.max_log_bytes:,}"
     yield f"archive          {hide_password(store.archive)}"
     if settings.x is not None:
         yield f"accounts.x       {settings.x.api_url}, bearer token from {settings.x.bearer_token.origin}"

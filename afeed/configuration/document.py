@@ -55,7 +55,7 @@ def read_document(path: Path, file: str) -> tuple[dict[str, Any], Positions]:
         # TOMLDecodeError, or int() refusing thousands of digits.  Neither quotes a value.
         message = str(error)
         place = _PLACE.search(message)
-        line = int(place["line"]) if place else None
-        if place:
-            message = f"{message[: place.start()]} (column {place['column']})"
-        raise failure(f"is not valid TOML: {message}", line) from None
+        if place is None:
+            raise failure(f"is not valid TOML: {message}") from None
+        message = f"is not valid TOML: {message[: place.start()]} (column {place['column']})"
+        raise failure(message, int(place["line"])) from None

@@ -84,7 +84,7 @@ def endpoint(folder: Path) -> Callable[[str], str]:
             name: str(folder / text) for name, text in parsed.options.items() if name in rule.paths and text
         }
         resolved = attrs.evolve(parsed, options={**parsed.options, **paths})
-        if rule.positional in rule.paths and parsed.arguments:
+        if rule.positional in rule.paths and any(parsed.arguments):
             resolved = attrs.evolve(resolved, arguments=(str(folder / parsed.arguments[0]),))
         rule.check(resolved)
         return value if resolved == parsed else str(resolved)
@@ -153,6 +153,8 @@ def _check_unix(parsed: Endpoint) -> None:
         raise Wrong("a unix endpoint needs a path, such as unix:/run/afeed/http.sock")
     if len(address.encode()) > _LONGEST_SOCKET_PATH:
         raise Wrong(f"the path of a unix socket may have at most {_LONGEST_SOCKET_PATH} bytes")
+    if Path(address).is_dir():
+        raise Wrong(f"{quoted(address)} is a folder; name a file in it")
     if not Path(address).parent.is_dir():
         raise Wrong(f"there is no folder {quoted(str(Path(address).parent))} for the socket")
     mode = parsed.options.get("mode", "660")

@@ -15,7 +15,7 @@ from afeed.core.errors import AfeedError
 from afeed.settings import hide_password
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
-_LONGEST_SHOWN = 60
+_LONGEST_SHOWN = 160
 
 
 class Wrong(Exception):

@@ -9,10 +9,10 @@ from afeed.configuration import credentials, endpoints, stores, values
 from afeed.configuration.table import Key, Surroundings, Table
 from afeed.settings import FlickrAccount, Server, Store, XAccount
 
-#: A message carries up to 200 changes; a window smaller than one message could answer nobody from memory.
 LEAST_WINDOW = 200
-#: A change may have some 100 KB, so a smaller log would be full after a handful.
+_WINDOW_WHY = "one message carries up to 200 changes, and all of the window is kept in memory"
 LEAST_LOG_BYTES = 1_000_000
+_LOG_WHY = "one change may have 100 KB, so a smaller log would soon refuse everything"
 
 
 def server(table: Table, around: Surroundings) -> Server | None:
@@ -39,9 +39,8 @@ def server(table: Table, around: Surroundings) -> Server | None:
     if "public_url" not in table and "listen" in found:
         url = endpoints.public_url(listen[0])
         if url is None:
-            table.wrong(
-                "public_url", f"is missing; {listen[0].partition(':')[0]}: does not tell what browsers use"
-            )
+            kind = listen[0].partition(":")[0]
+            table.wrong("public_url", f"is missing, and a {kind} endpoint does not tell what browsers ask for")
         else:
             found["public_url"] = values.origin(url)
     return None if table.has_problems else Server(**found)
@@ -53,8 +52,8 @@ def store(table: Table, around: Surroundings) -> Store | None:
         {
             "data_dir": Key(str),
             "live_log": Key(str, stores.live_log),
-            "window": Key(int, values.between(LEAST_WINDOW, 1_000_000, "it counts changes kept in memory")),
-            "max_log_bytes": Key(int, values.between(LEAST_LOG_BYTES, 10**15, "it counts bytes on disk")),
+            "window": Key(int, values.between(LEAST_WINDOW, 1_000_000, _WINDOW_WHY)),
+            "max_log_bytes": Key(int, values.between(LEAST_LOG_BYTES, 10**15, _LOG_WHY)),
             "archive": Key(str),
             **credentials.reference_keys("live_log_password"),
             **credentials.reference_keys("archive_password"),
@@ -66,9 +65,9 @@ def store(table: Table, around: Surroundings) -> Store | None:
     if directory is None:
         return None
     found["data_dir"] = directory
-    if log_password is not None:
+    if log_password is not None and ("live_log" in found or "live_log" not in table):
         add = stores.live_log_with(log_password)
-        found["live_log"] = table.checked("live_log_password_env", add, found.get("live_log", stores.EMBEDDED))
+        found["live_log"] = table.checked("live_log", add, found.get("live_log", stores.EMBEDDED))
     if "archive" in found:
         check = stores.archive(around.folder, directory, archive_password)
         found["archive"] = table.checked("archive", check, found["archive"])
@@ -90,6 +89,8 @@ def accounts(table: Table, around: Surroundings) -> dict[str, Any]:
 
 
 def _account(table: Table, name: str, make: Callable[..., object], around: Surroundings) -> object | None:
+    if table.has_problems:
+        return None
     found = table.read({**credentials.reference_keys(name), "api_url": Key(str, values.api_url)})
     found[name] = credentials.secret(table, name, found, around)
     return None if table.has_problems else make(**found)

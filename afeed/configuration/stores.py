@@ -18,6 +18,8 @@ from afeed.settings import Secret
 
 EMBEDDED = "embedded"
 
+#: SQLAlchemy has no way to write one in the path of a URL.
+_QUESTION_MARK = "a path with a ? in it cannot be used for a database; choose another"
 _SQLITE_HEADER = b"SQLite format 3\0"
 _REDIS = re.compile(
     r"(?P<scheme>redis|rediss|redis\+sentinel)://(?:(?P<userinfo>.*)@)?(?P<hosts>[^/@?#]+)(?P<path>/[^?#]*)?\Z",
@@ -36,16 +38,14 @@ def data_dir(folder: Path) -> Callable[[str], Path]:
         if not value:
             raise Wrong("is empty; name a folder, such as var")
         path = Path(os.path.normpath(folder / value))
+        if "?" in str(path):
+            raise Wrong(_QUESTION_MARK)
         if path.exists() and not path.is_dir():
             raise Wrong(f"{quoted(str(path))} is not a folder")
         existing = next(parent for parent in (path, *path.parents) if parent.exists())
         if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
-            what = (
-                "written to"
-                if existing == path
-                else f"made, because {quoted(str(existing))} may not be written to"
-            )
-            raise Wrong(f"{quoted(str(path))} cannot be {what} by the user that runs afeed")
+            what = "written to" if existing == path else f"made in {quoted(str(existing))}"
+            raise Wrong(f"{quoted(str(path))} may not be {what} by the user that runs afeed")
         return path
 
     return check
@@ -108,7 +108,7 @@ def live_log_with(password: Secret) -> Callable[[str], str]:
     def add(url: str) -> str:
         scheme, separator, rest = url.partition("://")
         if not separator:
-            raise Wrong("the embedded live log has no password; remove this key or set live_log")
+            raise Wrong("the embedded live log has no password; remove live_log_password_env or _file")
         user, _, place = rest.rpartition("@")
         return f"{scheme}://{user}:{quote(password.reveal(), safe='')}@{place}"
 
@@ -126,8 +126,8 @@ def _text(url: URL) -> str:
 
 def _no_password(key: str) -> str:
     return (
-        "a password does not belong into this file: take it out of the URL and name the environment variable or "
-        f"the file that holds it with {key}_password_env or {key}_password_file"
+        "a password does not belong into this file: take it out of the URL and name the environment variable "
+        f"or the file that holds it with {key}_password_env or {key}_password_file"
     )
 
 
@@ -147,6 +147,8 @@ def _sqlite(url: URL, folder: Path, directory: Path) -> URL:
     if url.host or name.startswith("file:") or "uri" in url.query:
         raise Wrong("write the path after sqlite:/// (a fourth / begins an absolute one)")
     path = Path(os.path.normpath(folder / name))
+    if "?" in str(path):
+        raise Wrong(_QUESTION_MARK)
     if path.is_dir():
         raise Wrong(f"{quoted(str(path))} is a folder; name a file in it")
     if path.parent != directory and not path.parent.is_dir():

@@ -88,7 +88,8 @@ class Table:
             if name in self._values:
                 self._take(name, key, found)
             elif key.required:
-                self.wrong(name, f"is missing; it {_EXPECTED[key.type]}")
+                expected = 'must be an array, such as ["..."]' if key.many else _EXPECTED[key.type]
+                self.wrong(name, f"is missing; it {expected}")
         known = {*keys, *tables}
         for name in self._values:
             if name not in known:
@@ -127,12 +128,14 @@ class Table:
         return [Table(element, (*self.path, key, index), self.report) for index, element in enumerate(value)]
 
     def table(self, key: str) -> Table:
-        """The table ``key``; an empty one where it is missing or something else."""
+        """The table ``key``; an empty one where it is missing, one that has problems where it is something
+        else."""
         value = self._values.get(key, {})
-        if not isinstance(value, dict):
-            self.wrong(key, f"must be a table: write [{dotted((*_names(self.path), key))}]")
-            value = {}
-        return Table(value, (*self.path, key), self.report)
+        if isinstance(value, dict):
+            return Table(value, (*self.path, key), self.report)
+        nothing = Table({}, (*self.path, key), self.report)
+        nothing.wrong(None, f"must be a table: write [{dotted((*_names(self.path), key))}]")
+        return nothing
 
     def _take(self, name: str, key: Key, found: dict[str, Any]) -> None:
         value = self._values[name]
@@ -162,7 +165,7 @@ class Table:
 
 def _converted(value: Any, key: Key) -> Any:
     try:
-        converted = msgspec.convert(value, key.type, builtin_types=_NATIVE)
+        converted: Any = msgspec.convert(value, key.type, builtin_types=_NATIVE)
     except msgspec.ValidationError:
         what = "" if key.private else f", not {described(value)}"
         raise Wrong(f"{_EXPECTED[key.type]}{what}") from None

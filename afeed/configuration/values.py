@@ -158,7 +158,8 @@ def network(value: str) -> Network:
     except ValueError:
         pass
     try:
-        inside = ip_interface(value)
+        # An IPv6 zone (fe80::1%eth0) belongs to one machine's interface, and networks have none.
+        inside = ip_interface(value.replace("%", "/"))
     except ValueError:
         raise Wrong(
             f"must be a CIDR such as 10.0.0.0/8 or ::1/128, not {quoted(value)}; host names are not looked up"

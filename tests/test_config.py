@@ -1,0 +1,480 @@
+"""From a TOML file to settings, and everything that can be wrong with one."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import UTC, date, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import attrs
+import docutils.core
+import docutils.utils
+from twisted.trial.unittest import SynchronousTestCase
+
+from afeed import config
+from afeed.settings import (
+    Event,
+    FlickrSource,
+    PushSource,
+    ReplaySource,
+    Secret,
+    Server,
+    Store,
+    XAccount,
+    XSource,
+)
+from tests.configuration.files import EVENT, TOKEN, ConfigurationTestCase, without_privileges
+
+PROJECT = Path(__file__).parent.parent
+EXAMPLE = PROJECT / "etc" / "afeed.toml"
+PAGE = PROJECT / "docs" / "configuration.rst"
+
+ENVIRON = dict.fromkeys(("AFEED_X_BEARER_TOKEN", "AFEED_FLICKR_API_KEY", "AFEED_PUSH_TOKEN"), TOKEN)
+
+
+class FileTests(ConfigurationTestCase):
+    """A file that cannot be looked at in detail is one line."""
+
+    def _line(self) -> str:
+        error = self.assertRaises(config.ConfigurationError, config.load, self.path, {})
+        self.assertEqual(len(str(error).splitlines()), 1)
+        self.assertTrue(str(error).startswith(str(self.path)))
+        return str(error).removeprefix(str(self.path))
+
+    def test_config_01_a_missing_file(self) -> None:
+        self.assertEqual(self._line(), ": there is no such file")
+
+    def test_config_01_an_empty_file(self) -> None:
+        for text in ("", " \r\n\t\n"):
+            self.write(text)
+            self.assertEqual(self._line(), ": is empty; it needs at least one [[events]] table")
+        self.write("# only a comment\n")
+        self.assertEqual(self._line(), ":1: events: there are none; add at least one [[events]] table")
+
+    def test_a_folder(self) -> None:
+        self.path.mkdir()
+        self.assertEqual(self._line(), ": is a directory; name the TOML file in it")
+
+    def test_a_file_that_may_not_be_read(self) -> None:
+        self.write(EVENT)
+        self.path.chmod(0)
+        with without_privileges():
+            self.assertEqual(self._line(), ": may not be read by the user that runs afeed")
+
+    def test_a_path_that_cannot_be_one(self) -> None:
+        for path in ("a" * 300, "a\0b", "afeed.toml/below"):
+            self.write(EVENT)
+            error = self.assertRaises(config.ConfigurationError, config.load, self.folder / path, {})
+            self.assertEqual(len(error.problems), 1)
+
+    def test_a_file_that_is_not_toml_is_told_with_its_line(self) -> None:
+        self.write("[server]\nlisten = \n")
+        self.assertEqual(self._line(), ":2: is not valid TOML: Invalid value (column 10)")
+        self.write("[server]\nlisten = [\n")
+        self.assertEqual(self._line(), ": is not valid TOML: Invalid value (at end of document)")
+
+    def test_toml_that_breaks_a_parser(self) -> None:
+        self.write("a = " + "[" * 100_000)
+        self.assertIn("nested too deep", self._line())
+        self.write("a = " + "9" * 10_000)
+        self.assertIn("is not valid TOML", self._line())
+
+    def test_bytes_that_are_not_utf_8(self) -> None:
+        self.write(b'[server]\r\nname = "caf\xe9"\n')
+        self.assertEqual(self._line(), ":2: is not UTF-8 (byte 0xe9); save it as UTF-8")
+        self.write(EVENT.encode("utf-16"))
+        self.assertIn("is not UTF-8", self._line())
+
+    def test_a_byte_order_mark(self) -> None:
+        self.write(EVENT.encode("utf-8-sig"))
+        self.assertEqual(self._line(), ":1: begins with a byte order mark; save it as UTF-8 without one")
+
+    def test_a_file_that_is_far_too_large(self) -> None:
+        self.write("#" * 2_000_000)
+        self.assertIn("is larger than", self._line())
+
+    def test_windows_line_ends_are_fine(self) -> None:
+        self.assertEqual(self.load(EVENT.replace("\n", "\r\n")).events[0].slug, "one")
+
+
+class LoadTests(ConfigurationTestCase):
+    """What a correct file becomes."""
+
+    def test_only_events_are_needed(self) -> None:
+        settings = self.load(EVENT)
+        self.assertEqual(settings.server, Server())
+        self.assertEqual((settings.x, settings.flickr), (None, None))
+        self.assertEqual(
+            settings.events,
+            (
+                Event(
+                    slug="one",
+                    name="One",
+                    timezone=ZoneInfo("Europe/Amsterdam"),
+                    starts=date(2026, 11, 21),
+                    ends=date(2026, 11, 23),
+                ),
+            ),
+        )
+
+    def test_the_annotated_example(self) -> None:
+        (self.folder / "last-year.jsonl").touch()
+        settings = self.load(EXAMPLE.read_bytes(), ENVIRON)
+        self.assertEqual(settings.server, Server())
+        self.assertEqual(
+            settings.store,
+            Store(data_dir=self.folder / "var", archive=f"sqlite:///{self.folder}/var/archive.sqlite3"),
+        )
+        self.assertEqual(settings.x, XAccount(bearer_token=Secret(TOKEN)))
+        self.assertEqual(
+            settings.events[0].sources,
+            (
+                XSource(rule="#aea -is:retweet"),
+                FlickrSource(tags=("aneventapart",), interval_s=60.0),
+                PushSource(token=Secret(TOKEN)),
+                ReplaySource(file=self.folder / "last-year.jsonl", speed=10.0),
+            ),
+        )
+
+    def test_the_path_may_be_text_and_relative(self) -> None:
+        self.write(EVENT)
+        relative = Path("..") / self.path.relative_to(self.folder.parent)
+        settings = config.load(str(self.folder / relative), {})
+        self.assertEqual(settings.store.data_dir, self.folder / "var")
+
+    def test_the_settings_cannot_be_changed(self) -> None:
+        self.assertRaises(attrs.exceptions.FrozenInstanceError, setattr, self.load(EVENT), "events", ())
+
+    def test_dotted_keys_and_inline_tables_are_the_same_thing(self) -> None:
+        settings = self.load(
+            'server.internal = ["10.0.0.0/8", "192.0.2.1"]\n'
+            'events = [{slug = "one", name = "One", timezone = "UTC", '
+            "starts = 2026-01-01, ends = 2026-01-01}]\n"
+        )
+        self.assertEqual(settings.server.internal, (ip_network("10.0.0.0/8"), ip_network("192.0.2.1/32")))
+        self.assertEqual(settings.events[0].slug, "one")
+
+    def test_a_source_runs_before_and_after_its_event(self) -> None:
+        (self.folder / "r.jsonl").touch()
+        event = self.load(
+            EVENT + '[[events.sources]]\ntype = "replay"\nfile = "r.jsonl"\nlead_days = 30\ntail_days = 0\n'
+        ).events[0]
+        self.assertEqual(event.active_days(event.sources[0]), (date(2026, 10, 22), date(2026, 11, 23)))
+
+    def test_config_29_origins_are_written_as_browsers_write_them(self) -> None:
+        for text, expected in (
+            ("https://Feed.Example.org/", "https://feed.example.org"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("https://straße.example:443", "https://xn--strae-oqa.example"),
+            ("http://example.org:80", "http://example.org"),
+            ("http://example.org:443", "http://example.org:443"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+        ):
+            settings = self.load(
+                f'[server]\npublic_url = "{text}"\nframe_ancestors = ["{text}"]\n'
+                f'cors_origins = ["{text}"]\n{EVENT}'
+            )
+            self.assertEqual(settings.server.public_url, expected)
+            self.assertEqual(settings.server.frame_ancestors, (expected,))
+            self.assertEqual(settings.server.cors_origins, (expected,))
+
+    def test_the_public_url_follows_the_first_endpoint(self) -> None:
+        settings = self.load(f'[server]\nlisten = ["tcp:9000", "tcp:9001"]\n{EVENT}')
+        self.assertEqual(settings.server.public_url, "http://127.0.0.1:9000")
+
+
+class ProblemTests(ConfigurationTestCase):
+    """What an incorrect file is told."""
+
+    def _server(self, line: str) -> str:
+        return self.problem(f"[server]\n{line}\n{EVENT}").removeprefix("2: server.")
+
+    def _event(self, line: str) -> str:
+        """The problem of the event with ``line`` in place of its own line for that key."""
+        key = line.partition(" ")[0]
+        lines = [line if old.startswith(f"{key} ") else old for old in EVENT.splitlines()]
+        return self.problem("\n".join(lines if line in lines else [*lines, line])).partition(": events[0].")[2]
+
+    def _source(self, *lines: str, accounts: bool = True) -> str:
+        access = (
+            '[accounts.x]\nbearer_token_env = "T"\n[accounts.flickr]\napi_key_env = "T"\n' if accounts else ""
+        )
+        text = "\n".join((access, EVENT, "[[events.sources]]", *lines))
+        return self.problem(text, {"T": TOKEN}).partition(": events[0].")[2]
+
+    def test_everything_is_reported_at_once_with_its_line(self) -> None:
+        problems = self.problems(
+            '[server]\nlisten = ["tcp:0"]\ncolour = "red"\n[store]\nwindow = 1\n[accounts.x]\n'
+            '[[events]]\nslug = "UPPER"\nname = ""\ntimezone = "CEST"\nstarts = "2026-11-21"\n'
+            'sources = [{type = "push"},\n  {type = "y"}]\n'
+        )
+        self.assertEqual(
+            [problem.rpartition(": ")[0] and problem.split(": ")[:2] for problem in problems],
+            [
+                ["2", "server.listen[0]"],
+                ["3", "server.colour"],
+                ["5", "store.window"],
+                ["6", "accounts.x.bearer_token_env"],
+                ["7", "events[0].ends"],
+                ["8", "events[0].slug"],
+                ["9", "events[0].name"],
+                ["10", "events[0].timezone"],
+                ["11", "events[0].starts"],
+                ["12", "events[0].sources[0].token_env"],
+                ["13", "events[0].sources[1].type"],
+            ],
+        )
+
+    def test_config_05_an_unknown_key_is_told_the_nearest_one(self) -> None:
+        self.assertEqual(
+            self._server("trusted_proxy = []"), "trusted_proxy: unknown key; did you mean trusted_proxies?"
+        )
+        self.assertIn("known here: cors_origins,", self._server("ratelimt = 5"))
+        self.assertEqual(self.problem("[sever]\n" + EVENT), "1: sever: unknown key; did you mean server?")
+        self.assertEqual(self.problem('"a b" = 1\n' + EVENT)[:8], '1: "a b"')
+        self.assertIn(
+            "accounts.flicker: unknown key; did you mean flickr?", self.problem("[accounts.flicker]\n" + EVENT)
+        )
+        self.assertIn("sources[0].intervall_s: unknown key; did you mean interval_s?", self._source(
+            'type = "flickr"', 'tags = ["a"]', "intervall_s = 5"
+        ))  # fmt: skip
+
+    def test_config_07_wrong_types(self) -> None:
+        for line, message in (
+            ("listen = 8080", "listen: must be an array"),
+            (
+                'listen = "tcp:8080"',
+                "listen: must be an array, such as ['tcp:8080'], not the string 'tcp:8080'",
+            ),
+            ("listen = [8080]", "listen[0]: must be a string in quotes, not the integer 8080"),
+            ("listen = []", "listen: must have 1 to 20 elements, not 0"),
+            ("public_url = true", "public_url: must be a string in quotes, not the boolean true"),
+            ("internal = [{a = 1}]", "internal[0]: must be a string in quotes, not a table"),
+        ):
+            self.assertTrue(self._server(line).startswith(message), self._server(line))
+        for line in (
+            "window = true",
+            'window = "1000"',
+            "window = 1e4",
+            "window = [1000]",
+            "window = 2026-11-21",
+        ):
+            self.assertIn("store.window: must be an integer", self.problem(f"[store]\n{line}\n{EVENT}"))
+
+    def test_tables_that_are_something_else(self) -> None:
+        self.assertEqual(self.problem("server = 1\n" + EVENT), "1: server: must be a table: write [server]")
+        self.assertIn("write [accounts.x]", self.problem("[accounts]\nx = 1\n" + EVENT))
+        self.assertEqual(self.problem("[events]\n"), "1: events: must be an array of tables: write [[events]]")
+        self.assertIn("write [[events.sources]]", self.problem(EVENT + "[events.sources]\n"))
+        self.assertIn("write [[events]]", self.problem("events = [1]\n"))
+
+    def test_config_07_ports(self) -> None:
+        for port in ("80a", "0", "-1", "65536", "true"):
+            self.assertTrue(self._server(f'listen = ["tcp:{port}"]').startswith("listen[0]: the port must be"))
+
+    def test_one_endpoint_twice(self) -> None:
+        self.assertIn("names one endpoint twice", self._server('listen = ["tcp:8080", "tcp:8080"]'))
+
+    def test_an_endpoint_that_does_not_tell_the_public_url(self) -> None:
+        problem = self.problem(f'[server]\nlisten = ["unix:a.sock"]\n{EVENT}')
+        self.assertEqual(
+            problem,
+            "1: server.public_url: is missing, and a unix endpoint does not tell what browsers ask for",
+        )
+
+    def test_config_29_origins_without_a_scheme_or_with_a_path(self) -> None:
+        for value in (
+            "example.com", "//example.com", "ftp://example.com", "https://", "https://a b.example", "*", "null",
+            "https://example.com/feed", "https://example.com?x", "https://example.com#x", "https://example.com:0",
+            "https://example.com:99999", "https://*.example.com", "https://-a.example", "https://1.2.3",
+            "https://0x7f.1", "https://a..b", "https://me@example.com", "https://[::1", "https://\\\\example.com",
+            "https://" + "a" * 64,
+        ):  # fmt: skip
+            for key in ("frame_ancestors", "cors_origins"):
+                self.assertTrue(self._server(f'{key} = ["{value}"]').startswith(f"{key}[0]: "), value)
+            self.assertTrue(self._server(f'public_url = "{value}"').startswith("public_url: "), value)
+
+    def test_config_30_trusting_everybody(self) -> None:
+        for networks in ('"0.0.0.0/0"', '"::/0"', '"0.0.0.0/1", "128.0.0.0/1"'):
+            self.assertIn("covers every address", self._server(f"trusted_proxies = [{networks}]"))
+
+    def test_config_31_host_names_and_crooked_networks(self) -> None:
+        for value in ("localhost", "proxy.example.org", "", "10.0.0.0/33", "10.0.0", "fe80::1%eth0/64", "*"):
+            self.assertIn("must be a CIDR", self._server(f'trusted_proxies = ["{value}"]'), value)
+        self.assertIn("write 10.0.0.0/8 or 10.1.2.3", self._server('internal = ["10.1.2.3/8"]'))
+
+    def test_slugs(self) -> None:
+        for value in ("", "Upper", "a_b", "a/b", "ä", "a" * 65, "a b", ".."):
+            self.assertIn("slug: must be 1 to 64 of the characters", self._event(f'slug = "{value}"'), value)
+        for value in ("admin", "api", "static", "healthz", "readyz", "metrics", "favicon.ico", "robots.txt"):
+            self.assertIn("is an address of afeed itself", self._event(f'slug = "{value}"'), value)
+
+    def test_config_36_two_events_of_one_slug(self) -> None:
+        self.assertEqual(
+            self.problem(EVENT + EVENT), "10: events[1].slug: 'one' is the slug of the event in line 3 already"
+        )
+
+    def test_config_37_bad_zones(self) -> None:
+        for value in (
+            "CEST",
+            "Mars/Base",
+            "",
+            "../../etc/passwd",
+            "/etc/localtime",
+            "UTC+2",
+            "europe/amsterdam",
+        ):
+            self.assertIn("is not a time zone", self._event(f'timezone = "{value}"'), value)
+        self.assertIn("such as Europe/Amsterdam", self._event('timezone = "CEST"'))
+        self.assertIn("did you mean Europe/Amsterdam?", self._event('timezone = "Europe/Amsterdm"'))
+
+    def test_dates(self) -> None:
+        for value in ('"2026-11-21"', "2026-11-21T09:00:00", "09:00:00", "20261121", "true"):
+            self.assertIn("starts: must be a date without quotes", self._event(f"starts = {value}"))
+        self.assertIn("must be a date from 2000 to 2199", self._event("ends = 9999-12-31"))
+        self.assertIn("must be a date from 2000 to 2199", self._event("starts = 0001-01-01"))
+        self.assertEqual(self._event("ends = 2026-11-20"), "ends: 2026-11-20 is before starts, 2026-11-21")
+
+    def test_names(self) -> None:
+        self.assertIn("name: is empty", self._event('name = " "'))
+        self.assertIn("200 are allowed", self._event(f'name = "{"a" * 201}"'))
+        self.assertIn("control character", self._event('name = "a\\u0000b"'))
+        self.assertIn("control character", self._event('name = "a\\nfake.toml:1: log"'))
+
+    def test_hashtags(self) -> None:
+        for value in ("", "#", "##a", "a", "#a b", "a b", "#a-b", "#a#b"):
+            self.assertIn("hashtags[0]: must be # and then", self._event(f'hashtags = ["{value}"]'), value)
+        self.assertIn("60 are allowed", self._event(f'hashtags = ["#{"a" * 60}"]'))
+        self.assertIn("twice", self._event('hashtags = ["#aea", "#AEA"]'))
+        self.assertEqual(
+            self.load(EVENT + 'hashtags = ["#été", "#技術"]').events[0].hashtags, ("#été", "#技術")
+        )
+
+    def test_source_types(self) -> None:
+        self.assertIn("sources[0].type: is missing; it must be one of x, flickr, push, replay", self._source())
+        self.assertIn("unknown type 'flicker'; did you mean flickr?", self._source('type = "flicker"'))
+        self.assertIn("type: must be a string", self._source("type = 1"))
+
+    def test_sources_need_their_accounts(self) -> None:
+        for lines, account in (
+            (('type = "x"', 'rule = "#a"'), "[accounts.x]"),
+            (('type = "flickr"', 'tags = ["a"]'), "[accounts.flickr]"),
+        ):
+            self.assertIn(account, self._source(*lines, accounts=False))
+
+    def test_x_rules(self) -> None:
+        self.assertIn("rule: is missing", self._source('type = "x"'))
+        self.assertIn("rule: is empty", self._source('type = "x"', 'rule = ""'))
+        self.assertIn("1,024 are allowed", self._source('type = "x"', f'rule = "{"a" * 1025}"'))
+
+    def test_two_x_sources_share_one_tag(self) -> None:
+        problem = self._source('type = "x"', 'rule = "#a"', "[[events.sources]]", 'type = "x"', 'rule = "#b"')
+        self.assertIn("sources[1].type: the event has this source in line", problem)
+        self.assertIn("combine the rules into one with OR", problem)
+
+    def test_flickr_sources(self) -> None:
+        kind = 'type = "flickr"'
+        self.assertIn("tags: is missing; it must be an array", self._source(kind))
+        self.assertIn("1 to 20 elements, not 0", self._source(kind, "tags = []"))
+        self.assertIn("1 to 20 elements, not 21", self._source(kind, f"tags = {['a'] * 21}"))
+        self.assertIn("tags[1]: must be one tag", self._source(kind, 'tags = ["a", " "]'))
+        self.assertIn("tags[0]: must be one tag", self._source(kind, 'tags = ["a,b"]'))
+        for value in ("0", "0.5", "-1", "nan", "inf", "86401"):
+            self.assertIn(
+                "must be from 1 to 86,400", self._source(kind, 'tags = ["a"]', f"interval_s = {value}")
+            )
+        self.assertIn("must be a number", self._source(kind, 'tags = ["a"]', "interval_s = true"))
+
+    def test_days_before_and_after(self) -> None:
+        for value in ("-1", "3661"):
+            self.assertIn("from 0 to 3,660", self._source('type = "x"', 'rule = "#a"', f"lead_days = {value}"))
+        self.assertIn("must be an integer", self._source('type = "x"', 'rule = "#a"', "tail_days = 1.5"))
+
+    def test_config_36_one_push_source_for_each_event(self) -> None:
+        push = ('type = "push"', 'token_env = "T"')
+        self.assertIn("use the same token", self._source(*push, "[[events.sources]]", *push).split("\n")[0])
+
+    def test_replay_files(self) -> None:
+        (self.folder / "r.jsonl").touch()
+        kind = 'type = "replay"'
+        self.assertIn("file: is missing", self._source(kind))
+        self.assertIn("cannot read the recording", self._source(kind, 'file = "no.jsonl"'))
+        self.assertIn("is a folder", self._source(kind, 'file = "."'))
+        for value in ("0", "0.0", "-1", "nan", "inf"):
+            self.assertIn("speed: must be from", self._source(kind, 'file = "r.jsonl"', f"speed = {value}"))
+        self.assertIn("loop: must be true or false", self._source(kind, 'file = "r.jsonl"', "loop = 1"))
+
+    def test_config_36_two_sources_that_are_the_same(self) -> None:
+        (self.folder / "r.jsonl").touch()
+        replay = ('type = "replay"', 'file = "r.jsonl"')
+        problem = self._source(*replay, "[[events.sources]]", *replay)
+        self.assertIn("sources[1]: is the same as another source of this event", problem)
+
+
+class CheckTests(ConfigurationTestCase):
+    def test_it_says_what_would_run(self) -> None:
+        (self.folder / "last-year.jsonl").touch()
+        text = config.check(self.load(EXAMPLE.read_bytes(), ENVIRON))
+        for expected in (
+            "listen           tcp:8080:interface=127.0.0.1",
+            "public_url       http://127.0.0.1:8080",
+            f"archive          sqlite:///{self.folder}/var/archive.sqlite3",
+            "bearer token from environment variable AFEED_X_BEARER_TOKEN",
+            "page           http://127.0.0.1:8080/aea-seattle-2026",
+            "days           2026-11-21 to 2026-11-23, America/Los_Angeles",
+            "rule #aea -is:retweet",
+            "tags aneventapart; asked for every 60 s",
+            "POST http://127.0.0.1:8080/aea-seattle-2026/items, token from environment variable AFEED_PUSH_",
+            f"{self.folder}/last-year.jsonl at 10 times its speed",
+            "runs 2026-11-20 to 2026-11-25",
+        ):
+            self.assertIn(expected, text)
+        self.assertNotIn(TOKEN, text)
+
+    def test_an_event_without_sources_is_told_of(self) -> None:
+        self.assertIn("no sources: nothing will come in", config.check(self.load(EVENT)))
+
+
+class DemoTests(SynchronousTestCase):
+    def test_it_is_live_and_keeps_everything_below_its_folder(self) -> None:
+        now = datetime(2026, 12, 31, 23, 59, tzinfo=UTC).timestamp()
+        settings = config.demo(Path("/state"), ("tcp:8099:interface=127.0.0.1",), now=lambda: now)
+        (event,) = settings.events
+        self.assertEqual((event.slug, event.starts), ("demo", date(2026, 12, 31)))
+        self.assertGreater(event.ends, date(2027, 12, 1))
+        self.assertEqual(settings.server.public_url, "http://127.0.0.1:8099")
+        self.assertEqual(settings.store.data_dir, Path("/state"))
+        self.assertEqual(settings.store.archive, "sqlite:////state/archive.sqlite3")
+        (source,) = event.sources
+        package = Path(importlib.import_module("afeed.demo").__file__ or "").parent
+        self.assertEqual(
+            source, ReplaySource(file=package / "conference.jsonl", speed=config.DEMO_SPEED, loop=True)
+        )
+        self.assertIn("Demo conference", config.check(settings))
+
+
+class DocumentationTests(SynchronousTestCase):
+    def test_the_page_is_correct_restructuredtext(self) -> None:
+        docutils.core.publish_doctree(
+            PAGE.read_text("utf-8"),
+            settings_overrides={
+                "halt_level": 2,
+                "report_level": 2,
+                "warning_stream": False,
+                "syntax_highlight": "none",
+            },
+        )
+
+    def test_the_page_and_the_example_name_every_key(self) -> None:
+        names = """
+            listen public_url trusted_proxies internal frame_ancestors cors_origins data_dir live_log
+            live_log_password_env window max_log_bytes archive archive_password_env bearer_token_env
+            api_key_env api_url slug name timezone starts ends hashtags type rule tags interval_s
+            token_env file speed loop lead_days tail_days
+        """
+        keys = names.split()
+        page, example = PAGE.read_text("utf-8"), EXAMPLE.read_text("utf-8")
+        self.assertEqual([key for key in sorted(keys) if f"``{key}``" not in page], [])
+        self.assertEqual([key for key in sorted(keys) if key not in example], [])
