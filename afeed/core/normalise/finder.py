@@ -1,8 +1,9 @@
 """Finding URLs, hashtags and mentions in plain text.
 
 The rules are those of X's text conformance suite as far as they help a reader.  Known differences: a URL with
-a scheme needs no registered top-level domain, and a URL without one needs a well-known domain
-(:data:`WELL_KNOWN`).  Each pattern is applied once from left to right and none can match the same
+a scheme needs no registered top-level domain, a URL without one needs a well-known domain
+(:data:`WELL_KNOWN`) and a host in Latin letters, and a name that is too long is no name instead of being
+cut to somebody else's.  Each pattern is applied once from left to right and none can match the same
 characters in two ways, so the time is linear in the length of the text.
 """
 
@@ -43,11 +44,11 @@ _TAG_CHARACTERS = (
     rf"\w{MARKS}\u200c\u200d\u05be\u05f3\u05f4\uff5e\u301c\u309b\u309c\u30a0\u30fb\u3003\u0f0b\u0f0c\u00b7"
 )
 _HASHTAG = re.compile(
-    rf"(?:(?<![&{_TAG_CHARACTERS}])|(?<=[\ufe0e\ufe0f]))[#＃]"
-    rf"(?=[0-9_]*[^\W\d_]|[{_TAG_CHARACTERS}]*[^\W\d_])([{_TAG_CHARACTERS}]+)(?!://|[#＃])"
+    rf"(?:(?<![&{_TAG_CHARACTERS}])|(?<=[\ufe0e\ufe0f]))[#＃](?![\ufe0f\u20e3])"
+    rf"(?=[{_TAG_CHARACTERS}]*[^\W\d_])([{_TAG_CHARACTERS}]++)(?!://|[#＃])"
 )
 _MENTION = re.compile(
-    rf"(?:(?<![A-Za-z0-9_!#$%&*@＠])|(?<=\b[Rr][Tt]))[@＠]([A-Za-z0-9_]{{1,20}})(?![A-Za-z0-9_@＠{_LATIN}]|://)"
+    rf"(?:(?<![A-Za-z0-9_!#$%&*@＠])|(?<=\b[Rr][Tt]))[@＠]([A-Za-z0-9_]{{1,20}}+)(?![A-Za-z0-9_@＠{_LATIN}]|://)"
 )
 
 

@@ -85,4 +85,4 @@ def _is_public(host: str) -> bool:
 
 def path_part(text: str) -> str:
     """``text`` escaped as one segment of a URL's path."""
-    return quote(text, safe="")
+    return quote(text, safe="@")

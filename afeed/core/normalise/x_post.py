@@ -28,10 +28,8 @@ _SNOWFLAKE_EPOCH_MS = 1288834974657
 _FALLBACK_VERSION = "1"
 
 _RETWEET_PREFIX = re.compile(r"RT @([A-Za-z0-9_]{1,20}): ?")
-_ITS_OWN_MEDIA = re.compile(
-    r"https?://(?:mobile\.|www\.)?(?:x|twitter)\.com/[^/]+/status(?:es)?/[0-9]+/(?:photo|video)/[0-9]+/?(?:\?.*)?\Z",
-    re.IGNORECASE,
-)
+#: How X displays a link that stands for the post's own photo or video.
+_PICTURE_LINKS = ("pic.x.com/", "pic.twitter.com/")
 _STATUS = re.compile(
     r"https?://(?:mobile\.|www\.)?(?:x|twitter)\.com/[^?#]+/status(?:es)?/([0-9]+)(?:[/?#].*)?\Z", re.IGNORECASE
 )
@@ -245,11 +243,7 @@ def _is_true(entity: Entity, raw: str) -> bool:
 def _vanishing(post: Post, entities: list[Entity]) -> set[Entity]:
     """The links that only say what the item shows anyway: those for its own media, wherever they stand, and at
     the end of the text the one that leads to the quoted post."""
-    gone = {
-        entity
-        for entity in entities
-        if entity.kind == "url" and post.media and (entity.media or _ITS_OWN_MEDIA.match(entity.value))
-    }
+    gone = {entity for entity in entities if post.media and _is_own_media(entity)}
     if post.quoted is None:
         return gone
     end = len(post.raw)
@@ -263,6 +257,10 @@ def _vanishing(post: Post, entities: list[Entity]) -> set[Entity]:
             break
         end = entity.start
     return gone
+
+
+def _is_own_media(entity: Entity) -> bool:
+    return entity.kind == "url" and (entity.media or (entity.shown or "").startswith(_PICTURE_LINKS))
 
 
 def _span(entity: Entity, raw: str) -> Span:
