@@ -1,0 +1,319 @@
+"""Photos from Flickr: ``flickr.photos.search``, asked again and again.
+
+Flickr has no stream, and its search index is late: a photo may turn up minutes after its upload, and when it
+was tagged later, hours after.  So each poll asks again for the last ten minutes before the newest upload seen,
+and once an hour for everything since the event began; what was offered before is not offered again unless it
+has changed (its ``lastupdate`` is its version).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from afeed.core.change import timestamp
+from afeed.core.errors import BadInput, LogUnavailable
+from afeed.core.health import Check, State
+from afeed.core.normalise.flickr import MAX_RESULTS, Failure, Page, read_page
+from afeed.core.polling import Offered, Spacing, Walk, jittered, retry_wait
+from afeed.interfaces import ISink, ISource, Position
+from afeed.settings import FlickrAccount, FlickrSource
+from afeed.sources.http import Answer, HttpFault, fetch, header
+
+#: Photos on a page: the most that Flickr gives.
+PER_PAGE = 500
+#: However long the descriptions are, so many photos fit into an answer.
+MIN_PER_PAGE = 25
+#: How far before the newest upload seen each poll begins (seconds).
+OVERLAP_S = 600
+#: How often everything since the beginning is looked at again (seconds).
+SWEEP_S = 3600.0
+#: Offered photos that are remembered; two full searches.
+MEMORY = 2 * MAX_RESULTS
+#: When nothing changes until somebody acts, asking is of little use (seconds).
+REFUSED_WAIT_S = 900.0
+#: For so long polls may fail before the source counts as failed instead of degraded (seconds).
+PATIENCE_S = 600.0
+#: The longest ``Retry-After`` that is believed (seconds).
+MAX_RETRY_AFTER_S = 900.0
+
+EXTRAS = (
+    "description,license,date_upload,date_taken,owner_name,icon_server,last_update,tags,media,path_alias,"
+    "url_sq,url_t,url_s,url_q,url_m,url_n,url_w,url_z,url_c,url_l,url_h,url_k,url_o"
+)
+
+_log = Logger()
+
+
+class _Trouble(Exception):
+    """A poll came to nothing.  ``lasting`` when it will until somebody acts; ``wait`` when Flickr said for how
+    many seconds it wants to be left alone."""
+
+    def __init__(self, reason: str, *, lasting: bool = False, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
+        self.wait = wait
+
+
+@implementer(ISource)
+class FlickrPoller:
+    """Photos that carry one of an event's tags.
+
+    ``starts`` (Unix seconds) is the earliest upload of interest; ``position()`` fires with the value stored
+    with the last offer, the newest upload seen as a decimal number, or None.  ``spacing`` is shared by all
+    pollers of one key.  ``now()`` gives Unix seconds, ``clock`` runs the timers.
+    """
+
+    def __init__(
+        self,
+        slug: str,
+        account: FlickrAccount,
+        settings: FlickrSource,
+        http: HTTPClient,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        rng: Random,
+        *,
+        starts: float,
+        position: Callable[[], Deferred[str | None]],
+        spacing: Spacing | None = None,
+        per_page: int = PER_PAGE,
+    ) -> None:
+        self.name = f"flickr:{slug}"
+        self._slug = slug
+        self._account = account
+        self._settings = settings
+        self._http = http
+        self._clock = clock
+        self._now = now
+        self._rng = rng
+        self._starts = max(int(starts), 0)
+        self._position = position
+        self._spacing = spacing if spacing is not None else Spacing()
+        self._per_page = per_page
+
+        self._offered = Offered(MEMORY)
+        self._newest: int | None = None
+        self._rest: int | None = None
+        self._swept: float | None = None  # clock.seconds() when the last sweep began
+
+        self._failures = 0
+        self._error: str | None = None
+        self._lasting = False
+        self._since = now()  # the last good poll, or the beginning
+        self._last_poll: float | None = None
+        self._last_item: float | None = None
+        self._next: float | None = None
+        self._items = 0
+
+    async def run(self, sink: ISink) -> None:
+        """Poll until cancelled."""
+        self._newest = await self._stored()
+        while True:
+            wait = await self._attempt(sink)
+            self._next = self._now() + wait
+            await self._sleep(wait)
+
+    def check(self) -> Check:
+        """``failed`` when an operator has to act or polls have failed for ten minutes, ``degraded`` before
+        that."""
+        data: dict[str, Any] = {
+            "last_poll_at": _time(self._last_poll),
+            "last_item_at": _time(self._last_item),
+            "next_poll_at": _time(self._next),
+            "items": self._items,
+            "failures": self._failures,
+            "error": self._error,
+        }
+        state, detail = self._state()
+        return Check(name=self.name, state=state, detail=detail, data=data)
+
+    def _state(self) -> tuple[State, str]:
+        if self._error is None:
+            if self._last_poll is None:
+                return "ok", "The first search is under way."
+            return "ok", f"Searched without error; {self._items} photos and changes so far."
+        detail = f"{self._error} Next attempt at {_time(self._next)}."
+        gone_on = self._now() - self._since >= PATIENCE_S
+        return ("failed" if self._lasting or gone_on else "degraded"), detail
+
+    # -- one poll -------------------------------------------------------------------------------------------
+
+    async def _attempt(self, sink: ISink) -> float:
+        """One poll, whatever comes of it; the seconds to wait after it."""
+        try:
+            await self._poll(sink)
+        except _Trouble as trouble:
+            return self._failed(trouble)
+        if self._failures:
+            _log.info("{source}: Flickr answers again", source=self.name)
+        self._failures, self._error, self._lasting = 0, None, False
+        self._since = self._now()
+        if self._rest is not None:
+            return 0.0  # there is more than one search can give; requests are spaced anyway
+        return jittered(self._settings.interval_s, self._rng)
+
+    def _failed(self, trouble: _Trouble) -> float:
+        self._failures += 1
+        self._error, self._lasting = str(trouble), trouble.lasting
+        if trouble.lasting:
+            wait = REFUSED_WAIT_S
+            _log.error(
+                "{source}: {reason} No photos come in until that is put right; trying again in {wait:.0f} s",
+                source=self.name,
+                reason=str(trouble),
+                wait=wait,
+            )
+        else:
+            wait = max(retry_wait(self._failures, self._rng), trouble.wait or 0.0)
+            _log.warn(
+                "{source}: {reason} Trying again in {wait:.0f} s; what is uploaded meanwhile is fetched then",
+                source=self.name,
+                reason=str(trouble),
+                wait=wait,
+            )
+        return wait
+
+    async def _poll(self, sink: ISink) -> None:
+        """All pages since where this poll begins.  Raises :class:`_Trouble`; what was read before is kept."""
+        sweep = self._sweep_due()
+        walk = Walk(self._begin(sweep), self._per_page, MAX_RESULTS)
+        more = True
+        while more:
+            page = await self._page(walk)
+            self._last_poll = self._now()
+            # A date in the future would hide every photo of the present from the next polls.
+            newest = page.newest_upload
+            newest = min(newest, int(self._last_poll)) if newest is not None else None
+            more = walk.read(page.count, page.pages, newest)
+            self._newest = max(self._newest or walk.newest, walk.newest)
+            await self._offer(sink, page)
+        if sweep and self._rest is None:
+            self._swept = self._clock.seconds()
+        self._rest = walk.rest
+
+    def _sweep_due(self) -> bool:
+        """Whether this poll looks at everything again.  The first poll after a start need not."""
+        if self._swept is None:
+            self._swept = self._clock.seconds()
+        return self._newest is None or self._clock.seconds() - self._swept >= SWEEP_S
+
+    def _begin(self, sweep: bool) -> int:
+        """The earliest upload that this poll asks for."""
+        if self._rest is not None:
+            return self._rest
+        if sweep or self._newest is None:
+            return self._starts
+        return max(self._newest - OVERLAP_S, self._starts)
+
+    async def _offer(self, sink: ISink, page: Page) -> None:
+        for reason in page.dropped:
+            sink.dropped(self._slug, self.name, reason)
+        drafts = self._offered.fresh(page.drafts)
+        if drafts:
+            await sink.offer(self._slug, drafts, Position(self.name, str(self._newest)))
+            self._offered.add(drafts)
+            self._items += len(drafts)
+            self._last_item = self._now()
+
+    # -- requests -------------------------------------------------------------------------------------------
+
+    async def _page(self, walk: Walk) -> Page:
+        await self._sleep(self._spacing.reserve(self._clock.seconds()))
+        try:
+            answer = await fetch(
+                self._http,
+                "GET",
+                self._account.api_url,
+                clock=self._clock,
+                params=self._parameters(walk),
+            )
+        except HttpFault as fault:
+            if fault.kind == "oversize":
+                # Long descriptions: the same page would be too large again.
+                self._per_page = max(self._per_page // 2, MIN_PER_PAGE)
+            raise _Trouble(f"{_sentence(fault)}.", lasting=fault.kind in ("certificate", "redirect")) from None
+        if answer.status != 200:
+            raise self._refused(answer)
+        try:
+            return read_page(answer.body)
+        except Failure as failure:
+            raise _Trouble(
+                self._redacted(f"Flickr refuses the search with code {failure.code}: {failure.message}."),
+                lasting=not failure.retry,
+            ) from None
+        except BadInput as error:
+            raise _Trouble(self._redacted(f"Flickr's answer cannot be read: {error}.")) from None
+
+    def _parameters(self, walk: Walk) -> list[tuple[str, str]]:
+        return [
+            ("method", "flickr.photos.search"),
+            ("api_key", self._account.api_key.reveal()),
+            ("format", "json"),
+            ("nojsoncallback", "1"),
+            ("tags", ",".join(self._settings.tags)),
+            ("tag_mode", "any"),
+            ("safe_search", "1"),
+            ("sort", "date-posted-asc"),
+            ("min_upload_date", str(walk.since)),
+            ("extras", EXTRAS),
+            ("per_page", str(self._per_page)),
+            ("page", str(walk.page)),
+        ]
+
+    def _refused(self, answer: Answer) -> _Trouble:
+        status = answer.status
+        if status == 429 or status >= 500:
+            return _Trouble(f"Flickr answers with HTTP status {status}.", wait=_retry_after(answer))
+        return _Trouble(
+            f"Flickr answers with HTTP status {status}: check api_url and the API key.", lasting=True
+        )
+
+    def _redacted(self, text: str) -> str:
+        """An upstream's words, which may repeat the request."""
+        return text.replace(self._account.api_key.reveal(), "<api key>")
+
+    # -- waiting --------------------------------------------------------------------------------------------
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            await deferLater(self._clock, seconds)
+
+    async def _stored(self) -> int | None:
+        """The stored position; the log may have to come back first."""
+        while True:
+            try:
+                value = await self._position()
+            except LogUnavailable as error:
+                self._error = f"The stored position cannot be read: {error}."
+                self._next = self._now() + 5.0
+                await self._sleep(5.0)
+            else:
+                self._error = None
+                usable = value is not None and value.isascii() and value.isdigit() and len(value) <= 12
+                return int(value) if usable and value is not None else None
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """``Retry-After`` in seconds, within reason."""
+    value = (header(answer.headers, "Retry-After") or "").strip()
+    if not (value.isascii() and value.isdigit()) or len(value) > 6:
+        return None
+    return min(float(value), MAX_RETRY_AFTER_S)
+
+
+def _sentence(fault: HttpFault) -> str:
+    words = str(fault)
+    return words[:1].upper() + words[1:]
+
+
+def _time(seconds: float | None) -> str | None:
+    return timestamp(seconds) if seconds is not None else None
