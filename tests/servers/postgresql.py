@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
@@ -135,3 +136,16 @@ class PostgreSQL(ServerProcess):
         if done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+
+_shared: list[PostgreSQL] = []
+
+
+def shared() -> PostgreSQL:
+    """One running cluster for all tests of this process, stopped at its end: make a database each."""
+    if not _shared:
+        server = PostgreSQL()
+        atexit.register(server.close)
+        server.start()
+        _shared.append(server)
+    return _shared[0]
