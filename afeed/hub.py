@@ -3,7 +3,7 @@ once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -42,19 +42,22 @@ _log = Logger()
 class Hub:
     """Keeps a :class:`~afeed.channel.Channel` per event in step with the log.
 
-    ``window`` counts the changes per event kept in memory; ``render`` makes the fragment of an item.
+    ``renderers`` has every event, with what makes the fragments of its items; ``window`` counts the changes
+    per event kept in memory.
     """
 
     def __init__(
         self,
-        events: Sequence[str],
+        renderers: Mapping[str, Callable[[Item], str]],
         log: ILiveLog,
         archive: IArchive,
-        render: Callable[[Item], str],
         clock: IReactorTime,
         window: int,
     ) -> None:
-        self.channels = {event: Channel(event, window, render, self._older, self._floor) for event in events}
+        self.channels = {
+            event: Channel(event, window, render, self._older, self._floor)
+            for event, render in renderers.items()
+        }
         self._live_log = log
         self._archive = archive
         self._window = window

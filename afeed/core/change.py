@@ -32,6 +32,11 @@ def timestamp(seconds: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def seconds(at: str) -> float:
+    """The inverse of :func:`timestamp`."""
+    return datetime.fromisoformat(at).timestamp()
+
+
 class _Ided(msgspec.Struct):
     id: str
 

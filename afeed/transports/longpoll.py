@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -35,11 +36,13 @@ _Question = tuple[int, int, bool]
 
 @implementer(ISubscriber)
 class Polls:
-    """The polls of one channel, those that wait included."""
+    """The polls of one channel, those that wait included.  ``delivered(changes, viewers)`` is told when those
+    who waited were answered."""
 
-    def __init__(self, channel: Channel, clock: IReactorTime) -> None:
+    def __init__(self, channel: Channel, clock: IReactorTime, delivered: Callable[[int, int], None]) -> None:
         self._channel = channel
         self._clock = clock
+        self._delivered = delivered
         self._parked: dict[_Question, dict[Exchange, tuple[Header, ...]]] = {}
         self._question_of: dict[Exchange, _Question] = {}
         self._deadlines: Wheel[Exchange] = Wheel()
@@ -121,7 +124,10 @@ class Polls:
 
     def changed(self, first: int, last: int) -> None:
         """See :class:`~afeed.interfaces.ISubscriber`."""
+        if not self._parked:
+            return
         parked, self._parked = self._parked, {}
+        answered = len(self._question_of)
         for (after, limit, rich), waiting in parked.items():
             body = self._channel.updates(after, limit, None, rich)
             ready: dict[tuple[Header, ...], bytes] = {}
@@ -139,6 +145,7 @@ class Polls:
                     )
                     response = ready[extra] = head + body
                 exchange.respond_ready(response)
+        self._delivered(last - first + 1, answered)
 
     def _answer_again(
         self, exchange: Exchange, after: int, limit: int, rich: bool, extra: tuple[Header, ...]

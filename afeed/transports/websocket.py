@@ -3,6 +3,7 @@ frames."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -59,11 +60,11 @@ class FeedSocket(WebSocketServerProtocol):
             viewer.leave()
 
 
-def websocket_factory(reactor: IReactorTime) -> WebSocketServerFactory:
+def websocket_factory(reactor: IReactorTime) -> Callable[[], FeedSocket]:
     """Makes :class:`FeedSocket` protocols with every limit of autobahn's set.
 
-    Compression stays off: frames are made once for everybody, and a compressor per client costs 300
-    KB.  Origins are checked by the front door, which knows ``public_url``.
+    Compression stays off: frames are made once for everybody, and a compressor per client costs 300 KB.
+    Origins are checked by the front door, which knows ``public_url``.
     """
     factory = WebSocketServerFactory(reactor=reactor)
     factory.protocol = FeedSocket
@@ -78,4 +79,10 @@ def websocket_factory(reactor: IReactorTime) -> WebSocketServerFactory:
         tcpNoDelay=True,
         perMessageCompressionAccept=lambda offers: None,
     )
-    return factory
+
+    def make() -> FeedSocket:
+        socket = FeedSocket()
+        socket.factory = factory
+        return socket
+
+    return make

@@ -88,6 +88,11 @@ class HttpConnection(Protocol):
         """Headers of every answer."""
         return self._front.common()
 
+    @property
+    def secure(self) -> bool:
+        """Whether viewers come by https."""
+        return self._front.server.public_url.startswith("https:")
+
     def connectionMade(self) -> None:
         self._peer = str(getattr(self.transport.getPeer(), "host", "127.0.0.1"))  # a Unix socket is local
         try:

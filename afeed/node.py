@@ -1,0 +1,222 @@
+"""The life of one process: what is started in which order, and, more important, what is stopped in which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+
+from afeed.archive.strainer import Strainer
+from afeed.core.errors import AfeedError, ArchiveUnavailable, LogUnavailable
+from afeed.core.health import Check
+from afeed.hub import Hub
+from afeed.interfaces import IArchive, ILiveLog, IWitness
+from afeed.services import Scheduled, Supervised
+from afeed.sources.push import Push
+from afeed.transports.router import Routes
+from afeed.web.front import Front
+
+#: How long the start waits for an archive before it goes on without; the strainer keeps trying.
+ARCHIVE_PATIENCE_S = 2.0
+#: What the end may take: the log's last writes, the archive's last rows, and all of it together, in seconds.
+FLUSH_S, DRAIN_S, STOP_S = 1.5, 2.0, 4.5
+#: Viewers are asked to come back within this time after a planned stop, each at a moment of its own.
+RETURN_MS = 3000
+
+_log = Logger()
+
+
+@attrs.define(kw_only=True)
+class Parts:
+    """Everything that runs, put together by :func:`afeed.tap.makeService`.
+
+    ``preflight`` raises :class:`~afeed.core.errors.AfeedError` when data on disk is not to be touched;
+    ``hold`` locks the data directory and returns what releases it; ``listen`` pairs each endpoint's
+    description with what opens it; ``sources`` pairs each source with its supervisor.
+    """
+
+    preflight: Callable[[], None]
+    hold: Callable[[], Callable[[], None]]
+    listen: Sequence[tuple[str, Callable[[], Deferred[IListeningPort]]]]
+    log: ILiveLog
+    archive: IArchive
+    witnesses: Sequence[IWitness]
+    hub: Hub
+    strainer: Strainer
+    strainer_runs: Supervised
+    sources: Sequence[tuple[Scheduled, Supervised]]
+    push: Push
+    routes: Routes
+    front: Front
+
+
+class Node(Service):
+    """One ``twistd afeed``.  ``notify`` tells a service manager how it goes (see :mod:`afeed.systemd`);
+    ``observer`` receives the log, None leaves that to whoever runs the service."""
+
+    name = "afeed"
+
+    def __init__(
+        self,
+        parts: Parts,
+        reactor: Any,
+        notify: Callable[[str], None],
+        observer: ILogObserver | None,
+    ) -> None:
+        self._parts = parts
+        self._reactor = reactor
+        self._notify = notify
+        self._observer = observer
+        self._ports: list[IListeningPort] = []
+        self._release: Callable[[], None] = lambda: None
+        self._starting: Deferred[None] = succeed(None)
+        self._trouble: Check | None = None
+        self._stopping = False
+
+    def setServiceParent(self, parent: Any) -> None:
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+    # -- starting
+
+    def privilegedStartService(self) -> None:
+        """Open the ports, and whatever must be refused before anything runs: twistd exits with status 1 when
+        a port or the data directory is taken, 2 when the data is not this program's."""
+        super().privilegedStartService()
+        try:
+            self._release = self._parts.hold()
+        except (AfeedError, OSError) as error:
+            _exit(1, f"the data directory cannot be used: {error}")
+        try:
+            self._parts.preflight()
+        except AfeedError as error:
+            _exit(2, str(error))
+        for description, listen in self._parts.listen:
+            refused: list[Failure] = []
+            listen().addCallbacks(self._ports.append, refused.append)
+            for failure in refused:  # raised here, because a Deferred would keep it to itself
+                _exit(1, f"cannot listen on {description}: {failure.getErrorMessage()}")
+
+    def startService(self) -> None:
+        super().startService()
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._start_failed)
+
+    async def _start(self) -> None:
+        parts = self._parts
+        try:
+            await parts.archive.start().addTimeout(ARCHIVE_PATIENCE_S, self._reactor)
+        except (ArchiveUnavailable, AfeedError, TimeoutError) as error:
+            _log.warn(
+                "The archive is not there yet ({why}); the feed starts without it and it is tried again",
+                why=str(error) or type(error).__name__,
+            )
+        await parts.log.start(tuple(parts.hub.channels), parts.witnesses)
+        await parts.hub.start()
+        parts.routes.start()
+        parts.strainer_runs.start()
+        for _, supervisor in parts.sources:
+            supervisor.start()
+        self._notify("READY=1")
+        _log.info("Serving {events}", events=", ".join(f"/{slug}" for slug in sorted(parts.hub.channels)))
+
+    def _start_failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return
+        if failure.check(LogUnavailable):
+            why = failure.getErrorMessage()
+            _log.critical(
+                "The live log cannot be used: {why}. Nothing is served until afeed is restarted.", why=why
+            )
+        else:
+            why = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+            _log.failure("Starting failed. Nothing is served until afeed is restarted.", failure)
+        self._trouble = Check(
+            name="start", state="failed", detail=f"The start failed ({why}); mend that and restart afeed."
+        )
+
+    # -- telling
+
+    def ready(self) -> bool:
+        """Whether every event can be served."""
+        return not self._stopping and all(channel.ready for channel in self._parts.hub.channels.values())
+
+    def checks(self) -> Iterable[Check]:
+        """How every component is, as of now."""
+        parts = self._parts
+        if self._trouble is not None:
+            yield self._trouble
+        yield parts.log.check()
+        yield parts.hub.check()
+        yield parts.archive.check()
+        yield parts.strainer_runs.broken() or parts.strainer.check()
+        for source, supervisor in parts.sources:
+            yield supervisor.broken() or source.check()
+
+    # -- stopping
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when everything is closed, at most five seconds from now.
+
+        In this order: refuse pushes, stop sources, flush the log, deliver, say goodbye, drain the strainer,
+        close log and archive.  What the archive does not get in time it gets after the next start: the log
+        still has it.
+        """
+        super().stopService()
+        self._stopping = True
+        self._notify("STOPPING=1")
+        stopping: Deferred[None] = Deferred.fromCoroutine(self._stop())
+        stopping.addTimeout(STOP_S, self._reactor)
+        stopping.addErrback(self._stop_failed)
+        return stopping
+
+    async def _stop(self) -> None:
+        parts = self._parts
+        parts.push.close()
+        self._starting.cancel()
+        for port in self._ports:
+            port.stopListening()
+        for _, supervisor in parts.sources:
+            await self._at_most(supervisor.stop(), FLUSH_S, f"stopping {supervisor.name}")
+        await self._at_most(self._flushed(), FLUSH_S, "flushing the log")
+        parts.hub.stop(RETURN_MS)
+        parts.routes.stop()
+        await self._at_most(parts.strainer_runs.stop(), FLUSH_S, "stopping the strainer")
+        await self._at_most(Deferred.fromCoroutine(parts.strainer.drain(DRAIN_S)), DRAIN_S + 0.2, "the archive")
+        parts.front.stop()
+        await self._at_most(parts.log.stop(), FLUSH_S, "closing the log")
+        await self._at_most(parts.archive.stop(), FLUSH_S, "closing the archive")
+        self._release()
+
+    def _flushed(self) -> Deferred[Any]:
+        """Fires when what was offered before is durable and was handed to the viewers: an append goes through
+        the same queue, and the hub reads in the turn in which that has been written."""
+        slug = next(iter(self._parts.hub.channels), None)
+        return succeed(None) if slug is None else self._parts.log.append(slug, None, [])
+
+    async def _at_most(self, waiting: Deferred[Any], seconds: float, what: str) -> None:
+        try:
+            await waiting.addTimeout(seconds, self._reactor)
+        except TimeoutError:
+            _log.warn(
+                "{what} took longer than {seconds} s; the end goes on without", what=what, seconds=seconds
+            )
+        except Exception:  # the end must be reached, whatever breaks on the way
+            _log.failure("{what} failed", what=what)
+
+    def _stop_failed(self, failure: Failure) -> None:
+        _log.failure("stopping did not end in time", failure)
+        self._release()
+
+
+def _exit(status: int, sentence: str) -> NoReturn:
+    _log.critical("{sentence}", sentence=f"afeed does not start: {sentence}")
+    raise SystemExit(status)

@@ -1,0 +1,81 @@
+"""The way of the data through one process, on one page.
+
+::
+
+source ──offer──> Intake ──append──> live log ──hint──> hub ──> channels ──> WebSocket, SSE, polls
+└──────read────> strainer ──────> archive ──> pages
+
+Sources offer drafts to the :class:`Intake`; from there on nobody knows where an item came from.  The log gives
+every change its number once it is durable and hints to the hub, which reads in order and hands what it read
+to every listener in the same turn of the reactor.  The strainer reads the same log into the archive, at its
+own pace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from afeed.core.draft import Draft, Posted
+from afeed.core.errors import LogUnavailable
+from afeed.interfaces import ILiveLog, ISink, Position, Recorded
+from afeed.metrics import Metrics
+
+#: While the log is away a source's offer is tried again after this many seconds.
+RETRY_S = 1.0
+
+_log = Logger()
+
+
+@implementer(ISink)
+class Intake:
+    """Takes what sources found to the live log, counts it, and waits in their place while the log is away."""
+
+    def __init__(self, log: ILiveLog, clock: IReactorTime, metrics: Metrics, now: Callable[[], float]) -> None:
+        self._live_log = log
+        self._clock = clock
+        self._metrics = metrics
+        self._now = now
+
+    def offer(
+        self, event: str, drafts: Sequence[Draft], position: Position | None = None
+    ) -> Deferred[list[Recorded]]:
+        """See :class:`~afeed.interfaces.ISink`."""
+        return Deferred.fromCoroutine(self._offer(event, drafts, position))
+
+    async def _offer(self, event: str, drafts: Sequence[Draft], position: Position | None) -> list[Recorded]:
+        waiting = self._metrics.waiting(event)
+        waiting.inc(len(drafts))
+        try:
+            recorded = await self._append(event, drafts, position)
+        finally:
+            waiting.dec(len(drafts))
+        now = self._now()
+        for draft, result in zip(drafts, recorded, strict=True):
+            if result.new and isinstance(draft, Posted):
+                self._metrics.item(event, draft.item.source, now)
+        return recorded
+
+    async def _append(self, event: str, drafts: Sequence[Draft], position: Position | None) -> list[Recorded]:
+        told = False
+        while True:
+            try:
+                return await self._live_log.append(event, None, drafts, position=position)
+            except LogUnavailable as error:
+                if not told:
+                    _log.warn(
+                        "{event}: the live log takes nothing at the moment ({why}); what sources bring waits",
+                        event=event,
+                        why=str(error),
+                    )
+                    told = True
+            await deferLater(self._clock, RETRY_S)
+
+    def dropped(self, event: str, source: str, reason: str, count: int = 1) -> None:
+        """See :class:`~afeed.interfaces.ISink`."""
+        self._metrics.dropped(event, source, reason, count)

@@ -1,0 +1,98 @@
+"""Other programs publish: ``POST /<slug>/items`` with a bearer token."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from afeed.core.change import timestamp
+from afeed.core.errors import BadInput, LogFull, LogUnavailable
+from afeed.core.http import Header
+from afeed.core.normalise.push import read_push
+from afeed.interfaces import ILiveLog
+from afeed.metrics import Metrics
+from afeed.settings import Secret
+from afeed.web.exchange import Exchange
+
+MAX_BODY = 1024 * 1024
+_TYPES = (b"application/json", b"application/x-ndjson", b"application/jsonl")
+_RETRY: Header = (b"Retry-After", b"5")
+
+_log = Logger()
+
+
+class Push:
+    """The push sources of all events: ``tokens`` has the token of every event that takes pushes.
+
+    Unlike other sources a caller can be told to come again, so nothing waits here: while the log is away the
+    answer is 503.
+    """
+
+    def __init__(
+        self, tokens: Mapping[str, Secret], log: ILiveLog, metrics: Metrics, now: Callable[[], float]
+    ) -> None:
+        self._tokens = tokens
+        self._live_log = log
+        self._metrics = metrics
+        self._now = now
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse what comes from now on."""
+        self._closed = True
+
+    def handle(self, exchange: Exchange, event: str) -> None:
+        """Answer 201 with the results once everything in the body is durable."""
+        token = self._tokens.get(event)
+        if token is None:
+            exchange.error(404, "no_push", "this event takes no pushed items")
+        elif exchange.method != b"POST":
+            exchange.error(405, "method_not_allowed", "items are posted", ((b"Allow", b"POST"),))
+        elif not _bears(exchange.header(b"authorization"), token):
+            exchange.error(
+                401, "unauthorized", "the token is missing or wrong", ((b"WWW-Authenticate", b"Bearer"),)
+            )
+        elif (exchange.header(b"content-type") or b"").partition(b";")[0].strip().lower() not in _TYPES:
+            exchange.error(415, "wrong_type", "send application/json or application/x-ndjson")
+        elif self._closed:
+            exchange.error(503, "stopping", "afeed is being stopped or restarted", (_RETRY,))
+        else:
+            work = Deferred.fromCoroutine(self._record(exchange, event))
+            work.addErrback(self._failed, exchange)
+
+    async def _record(self, exchange: Exchange, event: str) -> None:
+        content_type = (exchange.header(b"content-type") or b"").decode("latin-1")
+        now = self._now()
+        try:
+            posted = read_push(exchange.body, content_type, timestamp(now)[:19] + "Z")
+        except BadInput as error:
+            self._metrics.dropped(event, "push", "malformed", 1)
+            exchange.error(400, "bad_item", str(error))
+            return
+        recorded = await self._live_log.append(event, None, posted)
+        results = [
+            {"id": draft.item.id, "seq": seq, "new": new}
+            for draft, (seq, new) in zip(posted, recorded, strict=True)
+        ]
+        for result in results:
+            if result["new"]:
+                self._metrics.item(event, "push", now)
+        exchange.json(201, {"results": results}, ((b"Cache-Control", b"no-store"),))
+
+    def _failed(self, failure: Failure, exchange: Exchange) -> None:
+        if failure.check(LogFull):
+            exchange.error(503, "log_full", "the live log is full until the archive has caught up", (_RETRY,))
+        elif failure.check(LogUnavailable):
+            exchange.error(503, "log_unavailable", "the live log takes nothing at the moment", (_RETRY,))
+        else:
+            _log.failure("recording pushed items failed", failure)
+            exchange.error(500, "internal", "this should not have happened; it has been logged")
+
+
+def _bears(authorization: bytes | None, token: Secret) -> bool:
+    scheme, _, given = (authorization or b"").partition(b" ")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token.reveal().encode("utf-8"))

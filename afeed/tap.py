@@ -1,0 +1,260 @@
+"""``twistd afeed``: options, and the one place where all parts are put together."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import IO, Any
+
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.python.usage import Options as BaseOptions
+from twisted.web.server import Site
+
+from afeed.archive.backends import parse_url
+from afeed.archive.schema import examine as examine_archive
+from afeed.archive.store import SqlArchive
+from afeed.archive.strainer import Strainer
+from afeed.config import ConfigurationError, check, demo, load
+from afeed.core.calendar import Period, feeding
+from afeed.core.http import Names
+from afeed.hub import Hub
+from afeed.interfaces import ILiveLog, ISource
+from afeed.livelog.database import examine as examine_log
+from afeed.livelog.embedded import FILE as LOG_FILE
+from afeed.livelog.embedded import EmbeddedLog
+from afeed.livelog.lock import hold
+from afeed.logs import observer
+from afeed.metrics import Metrics
+from afeed.node import Node, Parts
+from afeed.pipeline import Intake
+from afeed.services import Scheduled, Supervised
+from afeed.settings import Event, FlickrSource, PushSource, ReplaySource, Secret, Settings, XSource
+from afeed.sources.flickr import FlickrPoller
+from afeed.sources.http import make_client
+from afeed.sources.push import Push
+from afeed.sources.replay import Replay
+from afeed.sources.x import XStream
+from afeed.systemd import notify
+from afeed.web.bridge import hand_over
+from afeed.web.fragments import Fragments
+from afeed.web.front import Front
+from afeed.web.health import Health
+
+
+class Options(BaseOptions):
+    """The command line.  A configuration that is wrong in any way ends the program with status 2."""
+
+    synopsis = "[--config FILE] [--check-config]"
+    longdesc = (
+        "Runs a live feed.  Without a configuration it shows a demo event on http://127.0.0.1:8080/; with one, "
+        "the events that the file describes."
+    )
+    optParameters = [["config", "c", None, "The TOML file that describes the server and its events."]]  # noqa: RUF012
+    optFlags = [["check-config", None, "Say what would run, or what is wrong, and exit (0 or 2)."]]  # noqa: RUF012
+
+    settings: Settings
+
+    def postOptions(self) -> None:
+        if self["config"] is None:
+            self.settings = demo(_state_directory(os.environ))
+        else:
+            try:
+                self.settings = load(self["config"], os.environ)
+            except ConfigurationError as error:
+                print(error, file=sys.stderr)
+                raise SystemExit(2) from None
+        if self["check-config"]:
+            print(check(self.settings))
+            raise SystemExit(0)
+
+
+def _state_directory(environ: Mapping[str, str]) -> Path:
+    """Where the demo keeps its data (XDG base directory specification)."""
+    base = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "afeed" / "demo"
+
+
+def makeService(options: Options) -> IService:
+    """The whole of afeed as one service, nothing opened yet."""
+    from twisted.internet import reactor  # the one that twistd was told to install
+
+    parent: Mapping[str, Any] = options.parent or {}
+    on_stdout = parent.get("nodaemon") and parent.get("logfile") in (None, "-") and not parent.get("logger")
+    stream = sys.__stdout__ if on_stdout else None
+    return assemble(options.settings, reactor, time.time, SystemRandom(), os.environ, stream)
+
+
+def assemble(
+    settings: Settings,
+    reactor: Any,
+    now: Callable[[], float],
+    rng: Random,
+    environ: Mapping[str, str],
+    log_stream: IO[str] | None,
+) -> Node:
+    """Put the parts together; ``afeed.pipeline`` has the picture.  ``log_stream`` receives the log unless
+    None."""
+    # Klein and autobahn look for an installed reactor when they are imported, so not before this moment.
+    from afeed.transports.router import Routes
+    from afeed.transports.websocket import websocket_factory
+    from afeed.web.app import Pages
+
+    store, server = settings.store, settings.server
+    fragments = {event.slug: Fragments(event.timezone) for event in settings.events}
+
+    live_log = _live_log(settings, reactor, now, rng)
+    archive = SqlArchive(store.archive, reactor, now)
+    metrics = Metrics(now)
+    hub = Hub({slug: made.render for slug, made in fragments.items()}, live_log, archive, reactor, store.window)
+    strainer = Strainer(live_log, archive, tuple(fragments), reactor, rng, on_copied=lambda event, seq: None)
+    intake = Intake(live_log, reactor, metrics, now)
+    push = Push(_push_tokens(settings), live_log, metrics, now)
+    sources = [
+        (scheduled, Supervised(source.name, scheduled.run, reactor, rng))
+        for source, period in _sources(settings, live_log, reactor, now, rng)
+        for scheduled in [Scheduled(source, intake, period, reactor, now)]
+    ]
+
+    pages = Pages(settings.events, hub, server, now, fragments=lambda event: fragments[event.slug])
+    site = Site(pages.resource(), reactor=reactor)
+    routes = Routes(
+        hub.channels,
+        push,
+        lambda exchange: hand_over(exchange, site),
+        websocket_factory(reactor),
+        Names(server.public_url, server.cors_origins),
+        reactor,
+        metrics,
+        spread=lambda most: rng.randrange(most + 1),
+    )
+    front = Front(server, routes, reactor, now, metrics.requests.inc)
+    node = Node(
+        Parts(
+            preflight=lambda: _preflight(settings),
+            hold=lambda: hold(store.data_dir),
+            listen=[
+                (description, partial(serverFromString(reactor, description).listen, front))
+                for description in server.listen
+            ],
+            log=live_log,
+            archive=archive,
+            witnesses=(archive, hub),
+            hub=hub,
+            strainer=strainer,
+            strainer_runs=Supervised("strainer", strainer.run, reactor, rng),
+            sources=sources,
+            push=push,
+            routes=routes,
+            front=front,
+        ),
+        reactor,
+        lambda state: notify(state, environ),
+        None if log_stream is None else observer(log_stream, readable=log_stream.isatty()),
+    )
+    routes.answer(Health(node.checks, node.ready, routes.viewers, metrics).paths)
+    _offer_readings(metrics, hub, strainer)
+    return node
+
+
+def _live_log(settings: Settings, reactor: Any, now: Callable[[], float], rng: Random) -> ILiveLog:
+    store = settings.store
+    limits = {"window": store.window, "max_log_bytes": store.max_log_bytes}
+    if store.live_log == "embedded":
+        return EmbeddedLog(store.data_dir, reactor, now, rng, **limits)
+    from afeed.livelog.redis import RedisLog
+
+    return RedisLog(store.live_log, reactor, now, rng, **limits)
+
+
+def _preflight(settings: Settings) -> None:
+    """Refuse data that is damaged, or another program's, before anything is written."""
+    log_file = settings.store.data_dir / LOG_FILE
+    if settings.store.live_log == "embedded" and log_file.exists():
+        examine_log(log_file)
+    examine_archive(*parse_url(settings.store.archive))
+
+
+def _push_tokens(settings: Settings) -> dict[str, Secret]:
+    return {
+        event.slug: source.token
+        for event in settings.events
+        for source in event.sources
+        if isinstance(source, PushSource)
+    }
+
+
+def _sources(
+    settings: Settings, live_log: ILiveLog, reactor: Any, now: Callable[[], float], rng: Random
+) -> Iterator[tuple[ISource, Period]]:
+    """Every source that runs by itself, with the time in which it does."""
+    http = make_client(reactor)
+    rules: dict[str, tuple[str, Period]] = {}
+    for event in settings.events:
+        for source in event.sources:
+            match source:
+                case XSource(rule=rule):
+                    rules[event.slug] = (rule, _period(event, source.lead_days, source.tail_days))
+                case FlickrSource():
+                    assert settings.flickr is not None
+                    period = _period(event, source.lead_days, source.tail_days)
+                    yield (
+                        FlickrPoller(
+                            event.slug,
+                            settings.flickr,
+                            source,
+                            http,
+                            reactor,
+                            now,
+                            rng,
+                            starts=period.start,
+                            position=_position_of(live_log, event.slug, f"flickr:{event.slug}"),
+                        ),
+                        period,
+                    )
+                case ReplaySource():
+                    name = f"replay:{event.slug}"
+                    position = _position_of(live_log, event.slug, name)
+                    yield (
+                        Replay(event.slug, source, reactor, now, name=name, position=position),
+                        _period(event, source.lead_days, source.tail_days),
+                    )
+    if rules:
+        assert settings.x is not None
+
+        def wanted() -> dict[str, str]:
+            return {slug: rule for slug, (rule, period) in rules.items() if now() in period}
+
+        # One connection serves all events; each event's rule comes and goes with its own period.
+        periods = [period for _, period in rules.values()]
+        whole = Period(min(p.start for p in periods), max(p.end for p in periods))
+        yield XStream(settings.x, wanted, http, reactor, now, rng), whole
+
+
+def _period(event: Event, lead_days: int, tail_days: int) -> Period:
+    return feeding(event.starts, event.ends, event.timezone, lead_days, tail_days)
+
+
+def _position_of(live_log: ILiveLog, event: str, source: str) -> Callable[[], Deferred[str | None]]:
+    return lambda: live_log.position(event, source)
+
+
+def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer) -> None:
+    def heads() -> Iterator[tuple[tuple[str, ...], float]]:
+        return (((event,), channel.head) for event, channel in hub.channels.items())
+
+    def behind() -> Iterator[tuple[tuple[str, ...], float]]:
+        return (((event,), strainer.lag(event).changes) for event in hub.channels)
+
+    def behind_s() -> Iterator[tuple[tuple[str, ...], float]]:
+        return (((event,), strainer.lag(event).seconds) for event in hub.channels)
+
+    metrics.reading("afeed_log_head", "The last position of the live log.", ("event",), heads)
+    metrics.reading("afeed_strainer_lag_changes", "Changes not yet in the archive.", ("event",), behind)
+    metrics.reading("afeed_strainer_lag_seconds", "Since the archive was last level.", ("event",), behind_s)
