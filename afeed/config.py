@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,12 +20,11 @@ from afeed.configuration.problems import ConfigurationError, Problem, Report
 from afeed.configuration.sections import accounts, server, store
 from afeed.configuration.stores import default_archive
 from afeed.configuration.table import Surroundings, Table
+from afeed.demo import DEMO_HASHTAG, DEMO_NAME, DEMO_SPEED, RECORDING
 from afeed.settings import Event, ReplaySource, Server, Settings, Store
 
 __all__ = ["DEMO_SPEED", "ConfigurationError", "Problem", "check", "demo", "load"]
 
-#: A day's schedule in half an hour: something happens every few seconds.
-DEMO_SPEED = 20.0
 _DEMO_DAYS = 365
 
 
@@ -66,16 +64,15 @@ def demo(
     It is always live: it starts on the day that ``now`` (seconds since the epoch) falls on.
     """
     today = datetime.fromtimestamp(now(), UTC).date()
-    # The recording is a data file of the installed package, which is never zipped (zip_safe = False).
-    recording = Path(str(files("afeed.demo") / "conference.jsonl"))
     state_dir = state_dir.absolute()
     event = Event(
         slug="demo",
-        name="Demo conference",
+        name=DEMO_NAME,
         timezone=ZoneInfo("UTC"),
         starts=today,
         ends=today + timedelta(days=_DEMO_DAYS),
-        sources=(ReplaySource(file=recording, speed=DEMO_SPEED, loop=True),),
+        hashtags=(DEMO_HASHTAG,),
+        sources=(ReplaySource(file=RECORDING, speed=DEMO_SPEED, loop=True),),
     )
     return Settings(
         server=Server(listen=tuple(listen), public_url=endpoints.public_url(listen[0]) or Server().public_url),

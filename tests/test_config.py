@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,9 +10,12 @@ from zoneinfo import ZoneInfo
 import attrs
 import docutils.core
 import docutils.utils
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed import config
+from afeed.demo import RECORDING
 from afeed.settings import (
     Event,
     FlickrSource,
@@ -349,7 +351,8 @@ class ProblemTests(ConfigurationTestCase):
         self.assertIn("60 are allowed", self._event(f'hashtags = ["#{"a" * 60}"]'))
         self.assertIn("twice", self._event('hashtags = ["#aea", "#AEA"]'))
         self.assertEqual(
-            self.load(EVENT + 'hashtags = ["#été", "#技術"]').events[0].hashtags, ("#été", "#技術")
+            self.load(EVENT + 'hashtags = ["#été", "#技術", "#हिन्दी"]').events[0].hashtags,
+            ("#été", "#技術", "#हिन्दी"),
         )
 
     def test_source_types(self) -> None:
@@ -401,16 +404,53 @@ class ProblemTests(ConfigurationTestCase):
         kind = 'type = "replay"'
         self.assertIn("file: is missing", self._source(kind))
         self.assertIn("cannot read the recording", self._source(kind, 'file = "no.jsonl"'))
-        self.assertIn("is a folder", self._source(kind, 'file = "."'))
+        self.assertIn("not a regular file", self._source(kind, 'file = "."'))
         for value in ("0", "0.0", "-1", "nan", "inf"):
             self.assertIn("speed: must be from", self._source(kind, 'file = "r.jsonl"', f"speed = {value}"))
         self.assertIn("loop: must be true or false", self._source(kind, 'file = "r.jsonl"', "loop = 1"))
 
-    def test_config_36_two_sources_that_are_the_same(self) -> None:
+    def test_config_36_two_replays_would_share_one_position(self) -> None:
         (self.folder / "r.jsonl").touch()
         replay = ('type = "replay"', 'file = "r.jsonl"')
         problem = self._source(*replay, "[[events.sources]]", *replay)
-        self.assertIn("sources[1]: is the same as another source of this event", problem)
+        self.assertIn("join the recordings into one file", problem)
+
+
+class AnythingTests(ConfigurationTestCase):
+    """Whatever the file says, it is settings or problems."""
+
+    _LINES = tuple(line for line in EXAMPLE.read_text("utf-8").splitlines() if "=" in line and line[0] != "#")
+    _VALUES = (
+        "true", "0", "-1", "1e400", "nan", "99999999999999999999", '""', '"\\u0000"', '"\\U0001F600"', '"/"',
+        '"a:b=c\\\\"', '"://"', '"sqlite:///"', '"redis://:@[/"', '"https://[::"', '"%"', '"\\u202e"', "[]",
+        "[[]]", '["", 1, {}]', "{}", "{a.b = 1}", "2026-02-28", "0001-01-01", "9999-12-31", "10:00:00",
+        f'"{"a" * 5000}"',
+    )  # fmt: skip
+
+    def setUp(self) -> None:
+        super().setUp()
+        (self.folder / "last-year.jsonl").touch()
+
+    @given(st.lists(st.tuples(st.sampled_from(_LINES), st.sampled_from(_VALUES)), min_size=1, max_size=4))
+    def test_any_key_may_hold_any_value(self, changes: list[tuple[str, str]]) -> None:
+        text = EXAMPLE.read_text("utf-8")
+        for line, value in changes:
+            text = text.replace(line, f"{line.partition(' = ')[0]} = {value}")
+        self.write(text)
+        try:
+            config.check(config.load(self.path, ENVIRON))
+        except config.ConfigurationError as error:
+            self.assertEqual(len(str(error).splitlines()), len(error.problems))
+            self.assertNotIn(TOKEN, str(error))
+
+    @given(st.binary(max_size=60), st.integers(min_value=0, max_value=3000))
+    def test_any_bytes_anywhere(self, noise: bytes, position: int) -> None:
+        source = EXAMPLE.read_bytes()
+        self.write(source[:position] + noise + source[position:])
+        try:
+            config.load(self.path, ENVIRON)
+        except config.ConfigurationError as error:
+            self.assertGreater(len(error.problems), 0)
 
 
 class CheckTests(ConfigurationTestCase):
@@ -448,11 +488,9 @@ class DemoTests(SynchronousTestCase):
         self.assertEqual(settings.store.data_dir, Path("/state"))
         self.assertEqual(settings.store.archive, "sqlite:////state/archive.sqlite3")
         (source,) = event.sources
-        package = Path(importlib.import_module("afeed.demo").__file__ or "").parent
-        self.assertEqual(
-            source, ReplaySource(file=package / "conference.jsonl", speed=config.DEMO_SPEED, loop=True)
-        )
-        self.assertIn("Demo conference", config.check(settings))
+        self.assertEqual(source, ReplaySource(file=RECORDING, speed=config.DEMO_SPEED, loop=True))
+        self.assertTrue(RECORDING.is_file())
+        self.assertIn(event.name, config.check(settings))
 
 
 class DocumentationTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,43 @@ def reference_keys(name: str) -> dict[str, Key]:
     return {f"{name}_env": Key(str, private=True), f"{name}_file": Key(str, private=True)}
 
 
+def password(value: str) -> str:
+    """``value`` if it is one line and not from a manual; what else a password may be, its database knows."""
+    if not value:
+        raise Wrong("the secret found there is empty")
+    if "\n" in value or "\r" in value:
+        raise Wrong("the secret found there has more than one line; put nothing but the secret")
+    if not value.isprintable():
+        raise Wrong("the secret found there has a control character; remove it")
+    if len(value) > _LONGEST:
+        raise Wrong(f"the secret found there is longer than {_LONGEST} characters; is it the right place?")
+    if _SAMPLE.fullmatch(value) or _CONVENTIONAL.match(value):
+        raise Wrong("the secret found there is a sample value; put the real one")
+    return value
+
+
+def token(value: str) -> str:
+    """``value`` if it is a password that can be sent in an HTTP header or URL and is not easily guessed."""
+    value = password(value)
+    if not value.isascii() or " " in value:
+        raise Wrong("the secret found there has a space or a character outside ASCII; remove it")
+    if len(value) < _SHORTEST:
+        raise Wrong(f"the secret found there is shorter than {_SHORTEST} characters and easily guessed")
+    return value
+
+
 def secret(
-    table: Table, name: str, found: dict[str, Any], around: Surroundings, *, required: bool = True
+    table: Table,
+    name: str,
+    found: dict[str, Any],
+    around: Surroundings,
+    *,
+    rule: Callable[[str], str] = token,
+    required: bool = True,
 ) -> Secret | None:
     """The secret ``name`` of ``table``, from the references among the values ``found``, which are taken out of
-    it; None where there is none, which is reported if it is ``required``."""
+    it; None where there is none, which is reported if it is ``required``.  ``rule`` says what it must be
+    like."""
     variable, file = found.pop(f"{name}_env", None), found.pop(f"{name}_file", None)
     given = [key for key in (f"{name}_env", f"{name}_file") if key in table]
     if len(given) == 2:
@@ -56,32 +88,14 @@ def secret(
         return None
     try:
         if variable is not None:
-            return Secret(
-                usable(_from_environment(variable, around.environ)), f"environment variable {variable}"
-            )
+            value = rule(_from_environment(variable, around.environ))
+            return Secret(value, f"environment variable {variable}")
         if file is not None:
             path = around.folder / file
-            return Secret(usable(_from_file(path)), _origin(path))
+            return Secret(rule(_from_file(path, around.folder)), _origin(path))
     except Wrong as wrong:
         table.wrong(given[0], str(wrong))
     return None
-
-
-def usable(value: str) -> str:
-    """``value`` if it can be sent in an HTTP header and is not a value from a manual."""
-    if not value:
-        raise Wrong("the secret found there is empty")
-    if "\n" in value or "\r" in value:
-        raise Wrong("the secret found there has more than one line; put nothing but the secret")
-    if not (value.isascii() and value.isprintable()) or " " in value:
-        raise Wrong("the secret found there has a space, a control character or one outside ASCII; remove it")
-    if len(value) > _LONGEST:
-        raise Wrong(f"the secret found there is longer than {_LONGEST} characters; is it the right place?")
-    if _SAMPLE.fullmatch(value) or _CONVENTIONAL.match(value):
-        raise Wrong("the secret found there is a sample value; put the real one")
-    if len(value) < _SHORTEST:
-        raise Wrong(f"the secret found there is shorter than {_SHORTEST} characters and easily guessed")
-    return value
 
 
 def _from_environment(variable: str, environ: Mapping[str, str]) -> str:
@@ -96,7 +110,7 @@ def _from_environment(variable: str, environ: Mapping[str, str]) -> str:
     return environ[variable]
 
 
-def _from_file(path: Path) -> str:
+def _from_file(path: Path, folder: Path) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -104,7 +118,7 @@ def _from_file(path: Path) -> str:
         with path.open("rb") as stream:
             content = stream.read(_LONGEST + 3)
     except FileNotFoundError:
-        raise Wrong(f"there is no such file (relative paths start at {path.parent})") from None
+        raise Wrong(f"there is no such file (relative paths start at {folder})") from None
     except PermissionError:
         raise Wrong("the user that runs afeed may not read this file") from None
     except (OSError, ValueError) as error:
@@ -112,9 +126,9 @@ def _from_file(path: Path) -> str:
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise Wrong(f"other users may change the secret in {quoted(str(path))}: chmod 600 it")
     try:
-        value = content.decode("ascii")
+        value = content.decode("utf-8")
     except UnicodeDecodeError:
-        raise Wrong("the secret found there has a character outside ASCII; is it the right file?") from None
+        raise Wrong("the secret found there is not UTF-8 text; is it the right file?") from None
     return value.removesuffix("\n").removesuffix("\r")
 
 

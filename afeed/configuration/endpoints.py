@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
@@ -153,9 +154,9 @@ def _check_unix(parsed: Endpoint) -> None:
         raise Wrong("a unix endpoint needs a path, such as unix:/run/afeed/http.sock")
     if len(address.encode()) > _LONGEST_SOCKET_PATH:
         raise Wrong(f"the path of a unix socket may have at most {_LONGEST_SOCKET_PATH} bytes")
-    if Path(address).is_dir():
+    if os.path.isdir(address):
         raise Wrong(f"{quoted(address)} is a folder; name a file in it")
-    if not Path(address).parent.is_dir():
+    if not os.path.isdir(Path(address).parent):
         raise Wrong(f"there is no folder {quoted(str(Path(address).parent))} for the socket")
     mode = parsed.options.get("mode", "660")
     if not _is_number(mode, 0, 0o777, base=8):

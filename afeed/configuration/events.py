@@ -69,16 +69,14 @@ def _sources(event: Table, around: Surroundings) -> tuple[SourceSettings, ...]:
         if kind is None:
             continue
         line = table.report.line(table.path)
-        advice = _ONLY_ONE.get(kind)
-        if advice is not None and kind in seen:
-            table.wrong("type", f"the event has this source in line {seen[kind]} already; {advice}")
+        if kind in seen:
+            table.wrong(
+                "type", f"the event has this source in line {seen[kind]} already; {_INSTEAD_OF_TWO[kind]}"
+            )
         seen.setdefault(kind, line)
         source = _SOURCES[kind](table, around)
-        if source is None:
-            continue
-        if source in found:
-            table.wrong(None, "is the same as another source of this event; remove one of them")
-        found.append(source)
+        if source is not None:
+            found.append(source)
     return tuple(found)
 
 
@@ -126,8 +124,8 @@ def _replay(table: Table, around: Surroundings) -> ReplaySource | None:
 def _recording(folder: Path) -> Callable[[str], Path]:
     def check(value: str) -> Path:
         path = Path(os.path.normpath(folder / value))
-        if not value or path.is_dir():
-            raise Wrong(f"{quoted(value)} is a folder; name a recording, such as last-year.jsonl")
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise Wrong(f"{quoted(str(path))} is not a regular file; name a recording, such as last-year.jsonl")
         try:
             path.open("rb").close()
         except OSError as error:
@@ -150,10 +148,11 @@ _SOURCES: dict[str, Callable[[Table, Surroundings], SourceSettings | None]] = {
     "replay": _replay,
 }
 
-#: Sources that a second one of the same type would collide with (one rule tag, one stored position, one URL
-#: for each event), and how one of them does the work of two.
-_ONLY_ONE = {
+#: An event has one source of each type: a second one would share the first one's rule tag, stored position or
+#: address.  How one does the work of two:
+_INSTEAD_OF_TWO = {
     "x": "combine the rules into one with OR",
     "flickr": "put all tags into one source, which brings photos that carry any of them",
+    "replay": "join the recordings into one file",
     "push": "all programs that publish use the same token",
 }

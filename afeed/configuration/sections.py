@@ -59,8 +59,12 @@ def store(table: Table, around: Surroundings) -> Store | None:
             **credentials.reference_keys("archive_password"),
         }
     )
-    log_password = credentials.secret(table, "live_log_password", found, around, required=False)
-    archive_password = credentials.secret(table, "archive_password", found, around, required=False)
+    log_password = credentials.secret(
+        table, "live_log_password", found, around, rule=credentials.password, required=False
+    )
+    archive_password = credentials.secret(
+        table, "archive_password", found, around, rule=credentials.password, required=False
+    )
     directory = table.checked("data_dir", stores.data_dir(around.folder), found.get("data_dir", "var"))
     if directory is None:
         return None

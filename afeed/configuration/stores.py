@@ -17,9 +17,12 @@ from afeed.configuration.values import host
 from afeed.settings import Secret
 
 EMBEDDED = "embedded"
+#: The embedded live log's file in the data directory.
+EMBEDDED_FILE = "live.sqlite3"
 
 #: SQLAlchemy has no way to write one in the path of a URL.
 _QUESTION_MARK = "a path with a ? in it cannot be used for a database; choose another"
+_LONGEST_NAME = 255
 _SQLITE_HEADER = b"SQLite format 3\0"
 _REDIS = re.compile(
     r"(?P<scheme>redis|rediss|redis\+sentinel)://(?:(?P<userinfo>.*)@)?(?P<hosts>[^/@?#]+)(?P<path>/[^?#]*)?\Z",
@@ -40,10 +43,13 @@ def data_dir(folder: Path) -> Callable[[str], Path]:
         path = Path(os.path.normpath(folder / value))
         if "?" in str(path):
             raise Wrong(_QUESTION_MARK)
-        if path.exists() and not path.is_dir():
+        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+            raise Wrong(f"the name of a folder may have at most {_LONGEST_NAME} bytes")
+        # os.path, unlike Path, answers "no" about what may not be looked at.
+        if os.path.exists(path) and not os.path.isdir(path):
             raise Wrong(f"{quoted(str(path))} is not a folder")
-        existing = next(parent for parent in (path, *path.parents) if parent.exists())
-        if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
+        existing = next(parent for parent in (path, *path.parents) if os.path.exists(parent))
+        if not (os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
             what = "written to" if existing == path else f"made in {quoted(str(existing))}"
             raise Wrong(f"{quoted(str(path))} may not be {what} by the user that runs afeed")
         return path
@@ -126,7 +132,7 @@ def _text(url: URL) -> str:
 
 def _no_password(key: str) -> str:
     return (
-        "a password does not belong into this file: take it out of the URL and name the environment variable "
+        "a password does not belong in this file: take it out of the URL and name the environment variable "
         f"or the file that holds it with {key}_password_env or {key}_password_file"
     )
 
@@ -149,14 +155,16 @@ def _sqlite(url: URL, folder: Path, directory: Path) -> URL:
     path = Path(os.path.normpath(folder / name))
     if "?" in str(path):
         raise Wrong(_QUESTION_MARK)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise Wrong(f"{quoted(str(path))} is a folder; name a file in it")
-    if path.parent != directory and not path.parent.is_dir():
+    if path == directory / EMBEDDED_FILE:
+        raise Wrong(f"{quoted(str(path))} is the embedded live log; name another file")
+    if path.parent != directory and not os.path.isdir(path.parent):
         raise Wrong(f"there is no folder {quoted(str(path.parent))}; make it first (only data_dir is made)")
     for place in (path, path.parent):
-        if place.exists() and not os.access(place, os.W_OK, effective_ids=True):
-            raise Wrong(f"{quoted(str(place))} may not be written to by the user that runs afeed")
-    if path.exists():
+        if os.path.exists(place) and not os.access(place, os.R_OK | os.W_OK, effective_ids=True):
+            raise Wrong(f"{quoted(str(place))} may not be read and written to by the user that runs afeed")
+    if os.path.exists(path):
         with path.open("rb") as stream:
             start = stream.read(len(_SQLITE_HEADER))
         if start not in (b"", _SQLITE_HEADER):

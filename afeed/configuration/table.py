@@ -188,10 +188,10 @@ def _unknown(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name, sorted(known), n=1)
     if _LOOKS_SECRET.search(name) and (not near or f"{name}_env" in known):
         if not references:
-            return "a secret does not belong into this file, and no secret is needed here; remove it"
+            return "a secret does not belong in this file, and no secret is needed here; remove it"
         wanted = [key for key in references if key in (f"{name}_env", f"{name}_file")] or references
         return (
-            "a secret does not belong into this file: name the environment variable or the file that holds it "
+            "a secret does not belong in this file: name the environment variable or the file that holds it "
             f"with {' or '.join(wanted)}"
         )
     if near:

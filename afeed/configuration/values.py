@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from difflib import get_close_matches
 from ipaddress import collapse_addresses, ip_address, ip_interface, ip_network
+from unicodedata import category
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -25,7 +26,6 @@ RESERVED_SLUGS = frozenset(
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 
 _SLUG = re.compile(r"[a-z0-9-]{1,64}\Z")
-_HASHTAG = re.compile(r"#\w+\Z")
 _LONGEST_HASHTAG = 60
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*\.?\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -84,7 +84,10 @@ def day(value: date) -> date:
 
 def hashtag(value: str) -> str:
     """``#`` and a word."""
-    if not _HASHTAG.match(value):
+    word = value.removeprefix("#")
+    # Marks are the vowels of Indian scripts; joiners belong to Persian and others.
+    fits = all(letter in "_\u200c\u200d" or category(letter)[0] in "LMN" for letter in word)
+    if word == value or not fits or not any(category(letter)[0] in "LN" for letter in word):
         raise Wrong(f"must be # and then letters, digits or _, such as #aea, not {quoted(value)}")
     if len(value) > _LONGEST_HASHTAG:
         raise Wrong(f"has {len(value)} characters; {_LONGEST_HASHTAG} are allowed")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from afeed import config
+from afeed.configuration.stores import EMBEDDED_FILE
+from afeed.livelog import embedded
 from tests.configuration.files import EVENT, ConfigurationTestCase, without_privileges
 
 
@@ -74,7 +76,7 @@ class StoreTests(ConfigurationTestCase):
             with without_privileges():
                 error = self.assertRaises(config.ConfigurationError, config.load, self.path, {})
             self.assertEqual(len(error.problems), 1)
-            self.assertIn("may not be written to", str(error))
+            self.assertIn("may not be read and written to", str(error))
 
     def test_config_20_a_file_of_another_program_is_left_alone(self) -> None:
         other = self.folder / "notes.txt"
@@ -89,6 +91,23 @@ class StoreTests(ConfigurationTestCase):
         self.assertIn(
             "a.sqlite3", self.load('[store]\narchive = "sqlite:///a.sqlite3"\n' + EVENT).store.archive
         )
+
+    def test_the_archive_is_another_file_than_the_live_log(self) -> None:
+        self.assertEqual(EMBEDDED_FILE, embedded.FILE)
+        self.assertIn("is the embedded live log", self._problem('archive = "sqlite:///var/live.sqlite3"'))
+
+    def test_a_folder_that_may_not_be_entered(self) -> None:
+        (self.folder / "closed" / "var").mkdir(parents=True)
+        (self.folder / "closed").chmod(0)
+        self.addCleanup((self.folder / "closed").chmod, 0o755)
+        for line in ('data_dir = "closed/var"', 'archive = "sqlite:///closed/var/a.sqlite3"\ndata_dir = "var"'):
+            (self.folder / "var").mkdir(exist_ok=True)
+            (self.folder / "var").chmod(0o777)
+            self.write(f"[store]\n{line}\n{EVENT}")
+            with without_privileges():
+                error = self.assertRaises(config.ConfigurationError, config.load, self.path, {})
+            self.assertEqual(len(error.problems), 1)
+            self.assertIn("closed", str(error))
 
     def test_archives_that_make_no_sense(self) -> None:
         for url, message in (
@@ -114,6 +133,7 @@ class StoreTests(ConfigurationTestCase):
         self.assertIn("is not a folder", self._problem('data_dir = "file"'))
         self.assertIn("may not be made in", self._problem('data_dir = "file/var"'))
         self.assertIn("is empty", self._problem('data_dir = ""'))
+        self.assertIn("255 bytes", self._problem(f'data_dir = "{"a" * 256}"'))
         self.assertIn("a ? in it", self._problem('data_dir = "what?"'))
         self.write(EVENT)
         self.folder.chmod(0o555)
