@@ -14,7 +14,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from afeed import config
 from afeed.settings import Settings
 
+PROJECT = Path(__file__).parent.parent.parent
+EXAMPLE = PROJECT / "etc" / "afeed.toml"
+
 TOKEN = "Xy7-canary-Qp31vTz"
+
+#: What the annotated example needs.
+ENVIRON = dict.fromkeys(("AFEED_X_BEARER_TOKEN", "AFEED_FLICKR_API_KEY", "AFEED_PUSH_TOKEN"), TOKEN)
 
 EVENT = """
 [[events]]
