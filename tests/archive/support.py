@@ -1,0 +1,112 @@
+"""What the tests of the archive share: databases of their own, and changes to put into them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from afeed.archive.store import SqlArchive
+from afeed.core.change import Change
+from afeed.core.draft import Draft
+from afeed.interfaces import Lineage
+from tests.fakes import MemoryLog
+from tests.servers import postgresql
+
+EVENT = "conf"
+LINEAGE = Lineage("e1", ())
+NOON = 1_800_000_000.0
+
+
+def logged(drafts: Sequence[Draft]) -> list[Change]:
+    """The changes of a log that recorded ``drafts`` one after the other, each as it was before the next came:
+    nothing is redacted yet."""
+    log = MemoryLog([EVENT])
+    found = []
+    for draft in drafts:
+        log.append(EVENT, None, [draft])
+        found.append(log.events[EVENT].changes[-1])
+    return found
+
+
+class SQLiteDatabase:
+    """A new SQLite file."""
+
+    def __init__(self, directory: str) -> None:
+        self.path = Path(directory, "archive.sqlite3")
+        self.url = f"sqlite:///{self.path}"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            found = connection.execute(sql).fetchall()
+            connection.commit()
+            return found
+
+    def everything(self) -> bytes:
+        """All bytes of the file and of those beside it."""
+        files = sorted(self.path.parent.glob(self.path.name + "*"))
+        return b"".join(file.read_bytes() for file in files)
+
+
+class PostgreSQLDatabase:
+    """A new database in the shared cluster."""
+
+    def __init__(self, directory: str) -> None:
+        self.server = postgresql.shared()
+        self.url = self.server.create_database()
+        self.name = self.url.rpartition("/")[2]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        lines = self.server.psql(self.name, sql).splitlines()
+        return [tuple(int(part) if part.isdigit() else part for part in line.split("|")) for line in lines]
+
+    def everything(self) -> bytes:
+        """A dump, with the values of ``bytea`` columns as they are and not in hexadecimal."""
+        tables = [name for (name,) in self.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        escaped = [
+            self.server.psql(self.name, f"SET bytea_output = 'escape'; SELECT * FROM {table}")
+            for table in tables
+        ]
+        return "\n".join([self.server.dump(self.name), *escaped]).encode()
+
+
+class ArchiveTestCase(TestCase):
+    """Makes archives and sees to it that each is stopped and leaves no thread."""
+
+    timeout = 60
+    database_class: type = SQLiteDatabase
+
+    def setUp(self) -> None:
+        directory = Path(self.mktemp())
+        directory.mkdir(parents=True)
+        self.directory = directory.absolute()
+        self.database = self.database_class(str(self.directory))
+
+    def make(self, **options: Any) -> SqlArchive:
+        archive = SqlArchive(self.database.url, reactor, lambda: NOON, **options)
+        self.addCleanup(self.stop, archive)
+        return archive
+
+    async def open(self, **options: Any) -> SqlArchive:
+        archive = self.make(**options)
+        await archive.start()
+        return archive
+
+    async def _stop(self, archive: SqlArchive) -> None:
+        await archive.stop()
+        self.assertEqual(archive._database.workers.alive, 0)
+
+    def stop(self, archive: SqlArchive) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._stop(archive))
+
+    async def fill(self, archive: SqlArchive, drafts: Sequence[Draft], batch: int = 500) -> list[Change]:
+        changes = logged(drafts)
+        for first in range(0, len(changes), batch):
+            await archive.store(EVENT, LINEAGE, first, changes[first : first + batch])
+        return changes
