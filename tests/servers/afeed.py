@@ -33,11 +33,10 @@ SLUG = "rehearsal"
 class AfeedServer(ServerProcess):
     """One node with one event that takes pushes (and whatever ``extra`` adds to its TOML).
 
-    ``twistd`` is the program to run and ``path`` what PYTHONPATH holds: by default the ``twistd`` beside this Python
-    and the source tree; give the program of another environment and ``path=None`` to test an installed package.
-    ``live_log`` and ``archive`` are the settings of ``[store]``; ``server`` and ``sources`` are TOML added to
-    ``[server]`` and after the event's push source.
-    """
+    ``twistd`` is the program to run and ``path`` what PYTHONPATH holds: by default the ``twistd`` beside this
+    Python and the source tree; give the program of another environment and ``path=None`` to test an installed
+    package. ``live_log`` and ``archive`` are the settings of ``[store]``; ``server`` and ``sources`` are TOML
+    added to ``[server]`` and after the event's push source."""
 
     def __init__(
         self,

@@ -1,0 +1,124 @@
+"""An item as HTML: the one place that knows how, for first page loads and live changes alike.
+
+A fragment is the same for every viewer.  It holds no word of any language (marks such as "shared by" are
+added by the stylesheet), no button that depends on who looks, and no URL that is not http, https or on this
+server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from zlib import crc32
+
+import attrs
+from jinja2 import Environment
+from markupsafe import Markup
+
+from afeed.core.item import Author, Item, Media, Quote
+from afeed.web.links import image_url, language, page_url
+from afeed.web.templating import environment
+
+#: How many fragments are kept: some screens full of the newest items, which every page load shows again.
+KEPT = 1024
+
+#: How many colours the stylesheet has for the initial that stands in for an avatar (``tint-0`` ...).
+TINTS = 8
+
+#: How sources are called where that is not their own name with a capital letter.
+_BADGES = {"x": "X", "push": "Web"}
+
+
+@attrs.frozen(kw_only=True)
+class _Person:
+    name: str
+    handle: str | None
+    url: str | None
+    avatar: str | None
+    initial: str
+    tint: int
+
+
+@attrs.frozen(kw_only=True)
+class _Picture:
+    """``image`` is what to show (None: nothing can be shown), ``url`` what a click leads to."""
+
+    type: str
+    image: str | None
+    url: str | None
+    width: int | None
+    height: int | None
+    alt: str
+    credit: str
+
+
+class Fragments:
+    """Renders the items of one event, whose ``timezone`` gives the times their first, plain form."""
+
+    def __init__(self, timezone: tzinfo = UTC, templates: Environment | None = None) -> None:
+        self._timezone = timezone
+        self._template = (templates or environment()).get_template("item.html")
+        self._kept: Callable[[Item], str] = lru_cache(maxsize=KEPT)(self._render)
+
+    def render(self, item: Item) -> str:
+        """The item's ``<article id="item-<id>">``."""
+        return self._kept(item)
+
+    def _render(self, item: Item) -> str:
+        return self._template.render(
+            item=item,
+            author=_person(item.author),
+            shared_by=None if item.shared_by is None else _person(item.shared_by),
+            badge=_BADGES.get(item.source) or item.source.capitalize(),
+            url=page_url(item.url),
+            time=_plain_time(item.created_at, self._timezone),
+            lang=language(item.lang),
+            html=Markup(item.html),  # noqa: S704 - sanitised where the item was made
+            pictures=[_picture(media, item) for media in item.media],
+            quote=None if item.quote is None else _quoted(item.quote),
+        )
+
+
+def _person(author: Author) -> _Person:
+    name = author.name.strip() or author.handle or "?"
+    initial = next((character for character in name if character.isalnum()), name[0])
+    return _Person(
+        name=name,
+        handle=author.handle,
+        url=page_url(author.url),
+        avatar=image_url(author.avatar),
+        initial=initial.upper()[:1],
+        tint=crc32((author.handle or name).encode("utf-8", "replace")) % TINTS,
+    )
+
+
+def _picture(media: Media, item: Item) -> _Picture:
+    still = media.type == "photo"
+    image = image_url(media.thumb_url) or (image_url(media.url) if still else None)
+    sized = media.width and media.height and media.width > 0 and media.height > 0
+    return _Picture(
+        type=media.type,
+        image=image,
+        url=page_url(media.url) if still else page_url(item.url) or page_url(media.url),
+        width=media.width if sized else None,
+        height=media.height if sized else None,
+        alt=media.alt or item.author.name,
+        credit=" · ".join(filter(None, (media.owner, media.licence))) if media.licence else "",
+    )
+
+
+def _quoted(quote: Quote) -> dict[str, object]:
+    return {
+        "author": _person(quote.author),
+        "url": page_url(quote.url),
+        "html": Markup(quote.html),  # noqa: S704 - sanitised where the item was made
+    }
+
+
+def _plain_time(created_at: str, timezone: tzinfo) -> str:
+    """``2026-11-21 09:00`` at the event; what is no time stays as it is."""
+    try:
+        moment = datetime.fromisoformat(created_at)
+    except ValueError:
+        return created_at
+    return moment.astimezone(timezone).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,61 @@
+// The live page: puts the connection and the list together.
+//
+//   feed.js         this: reads the page, starts the rest
+//   connection.js   which transport, when to reconnect, fall back, climb (the state machine is described there)
+//   transports.js   WebSocket, server-sent events, long-poll, poll: one face for all four
+//   messages.js     the position in the log: what is new, what came twice, what is missing
+//   view.js         the list of posts
+//   times.js        times that tick
+//   words.js        every text
+//
+// `?transport=websocket|sse|longpoll|poll` in the page's address keeps to one transport, for support and tests.
+
+import { Connection } from "./connection.js";
+import { Position } from "./messages.js";
+import { tick } from "./times.js";
+import { transports } from "./transports.js";
+import { Stream } from "./view.js";
+import { words } from "./words.js";
+
+/** How many posts the page holds at most. */
+const LIMIT = 500;
+
+const list = document.getElementById("stream");
+const { slug, cursor, mode, limit } = list.dataset;
+
+function eventUrl(path, query) {
+  const url = new URL(`/${slug}/${path}`, location.origin);
+  url.searchParams.set("render", "html");
+  for (const [name, value] of Object.entries(query)) if (value !== null) url.searchParams.set(name, value);
+  return url;
+}
+
+function goLive() {
+  const stream = new Stream({
+    list,
+    empty: document.getElementById("empty"),
+    news: document.getElementById("news"),
+    older: document.getElementById("older"),
+    limit: Number(limit ?? LIMIT),
+  });
+  const line = document.getElementById("connection");
+  const only = new URLSearchParams(location.search).get("transport");
+  const chosen = transports.filter((transport) => transport.name === only);
+  new Connection({
+    url: eventUrl,
+    position: new Position(cursor),
+    ladder: chosen.length > 0 ? chosen : transports,
+    show: (changes) => stream.show(changes),
+    tell: (state, transport) => {
+      const shown = { asking: "waiting", live: transport === "poll" ? "polling" : "live" }[state] ?? state;
+      const away = shown === "waiting" && !navigator.onLine;
+      line.textContent = words.connection[away ? "offline" : shown];
+      line.dataset.state = state === "asking" ? "waiting" : state;
+      line.dataset.transport = transport;
+      line.hidden = false;
+    },
+  }).start();
+}
+
+tick(list);
+if (mode !== "older") goLive();

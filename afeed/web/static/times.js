@@ -1,0 +1,52 @@
+// Times in words that tick: "now", "5 min", "3 h", then a date.  The exact time is in the title.
+
+import { words } from "./words.js";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const language = document.documentElement.lang || undefined;
+
+const sameYear = new Intl.DateTimeFormat(language, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+const otherYear = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", year: "numeric" });
+const exact = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+
+/** `moment` (milliseconds) as seen from `now`. */
+export function relative(moment, now) {
+  const age = now - moment;
+  if (age < -MINUTE || age >= 24 * HOUR) {
+    const date = new Date(moment);
+    return (date.getFullYear() === new Date(now).getFullYear() ? sameYear : otherYear).format(date);
+  }
+  if (age < 45_000) return words.now;
+  if (age < HOUR) return words.minutes(Math.max(1, Math.round(age / MINUTE)));
+  return words.hours(Math.floor(age / HOUR));
+}
+
+/** An RFC 3339 time as the time of day where the reader is. */
+export function timeOfDay(text) {
+  const moment = Date.parse(text);
+  return Number.isNaN(moment) ? text : clock.format(moment);
+}
+
+/** Bring every `<time>` below `root` up to date. */
+export function refresh(root, now = Date.now()) {
+  for (const element of root.querySelectorAll("time")) {
+    const moment = Date.parse(element.dateTime);
+    if (Number.isNaN(moment)) continue;
+    const text = relative(moment, now);
+    if (element.textContent !== text) element.textContent = text;
+    if (!element.title) element.title = exact.format(moment);
+  }
+}
+
+/** Keep the times below `root` up to date. */
+export function tick(root) {
+  refresh(root);
+  setInterval(() => refresh(root), 15_000);
+}

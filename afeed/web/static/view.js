@@ -1,0 +1,215 @@
+// The list of posts: newest first, as the server rendered them.
+//
+// Fragments come from the server and go in through <template>, where nothing runs.  An edit replaces in place, a
+// removal removes, what is not on the page is ignored.  While the reader has scrolled down, new posts wait behind a
+// button, so that nothing moves under their eyes.  The page holds at most `limit` posts; older ones are behind the
+// "Older posts" link, which always goes on exactly where the page ends.
+
+import { refresh, timeOfDay } from "./times.js";
+import { words } from "./words.js";
+
+/** Scrolled down by less than this many pixels still counts as being at the top. */
+const AT_TOP = 80;
+
+export class Stream {
+  /**
+   * @param {object} parts
+   * @param {HTMLElement} parts.list
+   * @param {HTMLElement} parts.empty  shown while the list is empty
+   * @param {HTMLButtonElement | null} parts.news  null where nothing waits: the projector view
+   * @param {HTMLAnchorElement | null} parts.older
+   * @param {number} parts.limit
+   */
+  constructor({ list, empty, news, older, limit }) {
+    this.list = list;
+    this.empty = empty;
+    this.news = news;
+    this.older = older;
+    this.limit = limit;
+    /** Entries that wait, newest first. */
+    this.pending = [];
+    list.addEventListener("error", (event) => retire(event.target), { capture: true });
+    for (const image of list.querySelectorAll("img")) if (image.complete && !image.naturalWidth) retire(image);
+    news?.addEventListener("click", () => this.catchUp());
+    addEventListener("scroll", () => this.pending.length > 0 && this.atTop && this.release(), { passive: true });
+  }
+
+  get atTop() {
+    return this.news === null || scrollY < AT_TOP;
+  }
+
+  /** Show changes and gaps, in order. */
+  show(changes) {
+    const fresh = [];
+    for (const change of changes) CHANGES[change.type]?.call(this, change, fresh);
+    fresh.reverse();
+    if (fresh.length > 0) {
+      this.pending = [...fresh, ...this.pending].slice(0, this.limit);
+      if (this.atTop) this.release();
+    }
+    this.settle();
+  }
+
+  /** Show what waits, and go to it. */
+  catchUp() {
+    this.release();
+    this.settle();
+    scrollTo({ top: 0 });
+    this.list.focus({ preventScroll: true });
+  }
+
+  /** Put what waits at the top of the list. */
+  release() {
+    const before = this.list.offsetHeight;
+    const first = this.list.firstElementChild;
+    this.list.prepend(...this.pending);
+    this.pending = [];
+    while (this.list.childElementCount > this.limit) this.list.lastElementChild.remove();
+    refresh(this.list);
+    if (first?.isConnected) slide(this.list, first.offsetTop - this.list.firstElementChild.offsetTop || before);
+    this.settle();
+  }
+
+  settle() {
+    const last = this.list.lastElementChild;
+    this.empty.hidden = last !== null || this.pending.length > 0;
+    if (this.news !== null) {
+      const posts = this.pending.filter((entry) => entry.dataset.seq).length;
+      this.news.hidden = this.pending.length === 0;
+      this.news.textContent = words.news(posts);
+    }
+    if (this.older !== null && this.list.childElementCount >= this.limit) {
+      const seq = [...this.list.children].findLast((entry) => entry.dataset.seq)?.dataset.seq;
+      this.older.search = `?before=${seq}`;
+      this.older.hidden = seq === undefined;
+    }
+  }
+
+  /** The entry that holds the item `id`, on the page or waiting; null when there is none. */
+  find(id) {
+    const name = `item-${id}`;
+    const shown = document.getElementById(name)?.closest(".entry");
+    return shown ?? this.pending.find((entry) => entry.firstElementChild?.id === name) ?? null;
+  }
+
+  post(change, fresh) {
+    const known = this.find(change.item.id) ?? fresh.find((entry) => holds(entry, change.item.id));
+    if (known) {
+      replace(known, change.fragment);
+      return;
+    }
+    const seq = Number(change.seq);
+    const entry = enclose(change.fragment);
+    entry.dataset.seq = seq;
+    const newest = fresh.at(-1) ?? this.pending[0] ?? this.list.firstElementChild;
+    if (Number(newest?.dataset.seq ?? 0) < seq) fresh.push(entry);
+    else this.fileUnder(seq, entry);
+  }
+
+  /** Put an older post where it belongs; below the end of the page the "Older posts" link leads to it. */
+  fileUnder(seq, entry) {
+    const older = [...this.list.children].find((other) => Number(other.dataset.seq) < seq);
+    if (older) older.before(entry);
+    else if (this.older === null || this.older.hidden) this.list.append(entry);
+    refresh(entry);
+  }
+
+  edit(change, fresh) {
+    const known = this.find(change.item.id) ?? fresh.find((entry) => holds(entry, change.item.id));
+    if (known) replace(known, change.fragment);
+  }
+
+  remove(change, fresh) {
+    const waiting = fresh.findIndex((entry) => holds(entry, change.id));
+    if (waiting >= 0) fresh.splice(waiting, 1);
+    this.pending = this.pending.filter((entry) => !holds(entry, change.id));
+    this.find(change.id)?.remove();
+  }
+
+  missing(_, fresh) {
+    const reload = document.createElement("a");
+    reload.href = location.href;
+    reload.textContent = words.reload;
+    fresh.push(note(words.missing, " ", reload));
+  }
+
+  sourceGap(change, fresh) {
+    const name = words.sources[change.source.split(":")[0]] ?? change.source;
+    const text = words.sourceGap[change.state](
+      name,
+      timeOfDay(change.from),
+      change.to && timeOfDay(change.to),
+      change.fetched,
+    );
+    const id = `gap-${change.source}-${change.from}`;
+    const known =
+      document.getElementById(id) ?? [...this.pending, ...fresh].find((entry) => entry.id === id);
+    if (known) {
+      known.firstElementChild.textContent = text;
+      return;
+    }
+    const entry = note(text);
+    entry.id = id;
+    fresh.push(entry);
+  }
+}
+
+/** What each type of change does; types that are not here concern nobody who looks at the list. */
+const CHANGES = {
+  "item.posted": Stream.prototype.post,
+  "item.edited": Stream.prototype.edit,
+  "item.removed": Stream.prototype.remove,
+  "source.gap": Stream.prototype.sourceGap,
+  missing: Stream.prototype.missing,
+};
+
+function holds(entry, id) {
+  return entry.firstElementChild?.id === `item-${id}`;
+}
+
+function parse(fragment) {
+  const template = document.createElement("template");
+  template.innerHTML = fragment;
+  return template.content.firstElementChild;
+}
+
+function enclose(fragment) {
+  const entry = document.createElement("div");
+  entry.className = "entry new";
+  entry.append(parse(fragment));
+  return entry;
+}
+
+function replace(entry, fragment) {
+  entry.replaceChildren(parse(fragment));
+  refresh(entry);
+  entry.classList.remove("new", "edited");
+  void entry.offsetWidth; // so that the same animation may run again
+  entry.classList.add("edited");
+}
+
+function note(...content) {
+  const entry = document.createElement("div");
+  const text = document.createElement("p");
+  entry.className = "entry";
+  text.className = "gap";
+  text.append(...content);
+  entry.append(text);
+  return entry;
+}
+
+/** Let the list, which has just grown at the top by `height`, glide to its new place. */
+function slide(list, height) {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden) return;
+  list.animate([{ transform: `translateY(${-Math.min(height, innerHeight)}px)` }, { transform: "none" }], {
+    duration: 350,
+    easing: "ease-out",
+  });
+}
+
+/** An image that cannot be had leaves its place to what stands behind it. */
+function retire(image) {
+  if (!(image instanceof HTMLImageElement)) return;
+  if (image.closest(".avatar")) image.remove();
+  else image.classList.add("broken");
+}

@@ -1,0 +1,29 @@
+// Every text that scripts put on a page.
+
+export const words = {
+  connection: {
+    connecting: "Connecting…",
+    live: "Live",
+    polling: "Live, every few seconds",
+    waiting: "Connection lost, trying again",
+    offline: "You are offline",
+  },
+
+  news: (count) => (count === 1 ? "1 new post" : `${count} new posts`),
+
+  missing: "Some posts may be missing here.",
+  reload: "Load the page again",
+
+  sourceGap: {
+    open: (source, from) => `Nothing can be fetched from ${source} since ${from}. Its posts will follow.`,
+    closed: (source, from, to, fetched) =>
+      `${source} could not be reached from ${from} to ${to}. ` +
+      (fetched === 0 ? "Posts from that time may be missing." : `${fetched} posts from that time were fetched later.`),
+  },
+
+  sources: { x: "X", flickr: "Flickr", mastodon: "Mastodon", bluesky: "Bluesky" },
+
+  now: "now",
+  minutes: (count) => `${count} min`,
+  hours: (count) => `${count} h`,
+};

@@ -1,0 +1,309 @@
+"""The pages over HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import date
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import IResource
+from zope.interface.verify import verifyObject
+
+from afeed.core.errors import ArchiveUnavailable, LogUnavailable
+from afeed.interfaces import IFeed
+from afeed.settings import Server
+from afeed.web.app import Pages
+from tests.web.client import Answer, NoAnswer, ask
+from tests.web.markup import Elements
+from tests.web.samples import NOW, FakeFeed, make_event, make_item
+
+
+class PagesCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.feed = FakeFeed(*map(make_item, range(1, 4)))
+        self.now = NOW
+        events = (
+            make_event(),
+            make_event("next", name="Next One", starts=date(2027, 1, 1), ends=date(2027, 1, 2)),
+            make_event("last", name="Last One", starts=date(2026, 1, 1), ends=date(2026, 1, 2)),
+        )
+        self.pages = Pages(events, self.feed, Server(), lambda: self.now)
+
+    def get(self, path: str | bytes, **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return ask(self.pages.resource(), path, headers=named)
+
+
+class FrontPageTests(PagesCase):
+    def test_events_are_listed_by_what_they_are_now(self) -> None:
+        answer = self.get("/")
+        self.assertEqual(answer.status, 200)
+        parts = ("The Rehearsal", "Coming</h2>", "Next One", "Past</h2>", "Last One")
+        places = [answer.text.index(part) for part in parts]
+        self.assertEqual(places, sorted(places))
+
+    def test_an_event_that_begins_moves_up_and_changes_the_tag(self) -> None:
+        before = self.get("/")
+        self.now += 60 * 86400
+        after = self.get("/")
+        self.assertNotEqual(before.headers["etag"], after.headers["etag"])
+
+    def test_without_events_the_page_says_so(self) -> None:
+        pages = Pages((), self.feed, Server(), lambda: NOW)
+        self.assertIn("No events yet", ask(pages.resource(), "/").text)
+
+
+class EventPageTests(PagesCase):
+    def test_the_newest_items_come_first_and_the_head_cursor_with_them(self) -> None:
+        answer = self.get("/rehearsal")
+        self.assertEqual(answer.status, 200)
+        found = Elements(answer.text)
+        self.assertEqual(
+            [article["id"] for article in found.named("article")], ["item-push:3", "item-push:2", "item-push:1"]
+        )
+        self.assertEqual([entry["data-seq"] for _, entry in found.classed("entry")], ["3", "2", "1"])
+        ((_, stream),) = found.classed("stream")
+        self.assertEqual(
+            (stream["data-slug"], stream["data-cursor"], stream["data-mode"]), ("rehearsal", "k3f9:3", "live")
+        )
+
+    def test_older_items_are_a_link_away(self) -> None:
+        self.feed.items = [make_item(number) for number in range(1, 121)]
+        seen: list[str] = []
+        path: str | None = "/rehearsal"
+        while path:
+            found = Elements(self.get(path).text)
+            seen += [str(article["id"]) for article in found.named("article")]
+            (older,) = (link for link in found.named("a") if link.get("id") == "older")
+            path = None if "hidden" in older else str(older["href"])
+        self.assertEqual(seen, [f"item-push:{number}" for number in range(120, 0, -1)])
+
+    def test_an_older_page_is_not_live(self) -> None:
+        found = Elements(self.get("/rehearsal?before=3").text)
+        ((_, stream),) = found.classed("stream")
+        self.assertEqual(stream["data-mode"], "older")
+
+    def test_a_page_number_that_is_none_is_refused(self) -> None:
+        for query in ("", "x", "0", "-1", "1e3", "0x10", "%D9%A1", "9007199254740992", "1" * 400):
+            self.assertEqual(self.get(f"/rehearsal?before={query}").status, 400, query)
+        self.assertEqual(self.feed.asked, [])
+
+    def test_an_event_without_items_says_what_will_happen(self) -> None:
+        self.feed.items = []
+        text = self.get("/rehearsal").text
+        self.assertIn("Nothing here yet", text)
+        self.assertIn("#rehearsal", text)
+
+    def test_the_wall_shows_the_same_fragments(self) -> None:
+        def articles(path: str) -> list[str]:
+            return self.get(path).text.split("<article")[1:]
+
+        wall = self.get("/rehearsal/wall")
+        self.assertEqual(wall.status, 200)
+        self.assertIn('data-mode="wall"', wall.text)
+        cut = [part.split("</article>")[0] for part in articles("/rehearsal/wall")]
+        self.assertEqual(cut, [part.split("</article>")[0] for part in articles("/rehearsal")])
+
+    def test_an_event_is_asked_for_with_the_given_renderer(self) -> None:
+        class Loud:
+            def render(self, item: object) -> str:
+                return "<article>loud</article>"
+
+        pages = Pages((make_event(),), self.feed, Server(), lambda: NOW, fragments=lambda event: Loud())
+        self.assertIn("loud", ask(pages.resource(), "/rehearsal").text)
+
+    def test_a_slug_with_a_slash_is_the_same_event(self) -> None:
+        self.assertEqual(self.get("/rehearsal/").status, 200)
+
+
+class CacheTests(PagesCase):
+    def test_a_page_may_be_kept_for_five_seconds(self) -> None:
+        self.assertEqual(self.get("/rehearsal").headers["cache-control"], "public, max-age=5")
+
+    def test_what_the_browser_has_is_not_sent_again(self) -> None:
+        tag = self.get("/rehearsal").headers["etag"]
+        again = self.get("/rehearsal", if_none_match=f'"other", {tag}')
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assertEqual(again.headers["etag"], tag)
+
+    def test_a_removal_changes_the_tag(self) -> None:
+        tag = self.get("/rehearsal").headers["etag"]
+        del self.feed.items[1]
+        again = self.get("/rehearsal", if_none_match=tag)
+        self.assertEqual(again.status, 200)
+        self.assertNotIn("post 2", again.text)
+
+    def test_an_edit_changes_the_tag(self) -> None:
+        tag = self.get("/rehearsal").headers["etag"]
+        self.feed.items[1] = make_item(2, html="<p>corrected</p>")
+        self.assertIn("corrected", self.get("/rehearsal", if_none_match=tag).text)
+
+    def test_pages_are_compressed_for_who_takes_it(self) -> None:
+        plain = self.get("/rehearsal")
+        packed = self.get("/rehearsal", accept_encoding="br, gzip;q=0.8")
+        self.assertEqual(packed.headers["content-encoding"], "gzip")
+        self.assertEqual(packed.headers["vary"], "Accept-Encoding")
+        self.assertEqual(gzip.decompress(packed.body), plain.body)
+        self.assertEqual(packed.headers["etag"], plain.headers["etag"])
+
+    def test_and_not_for_who_does_not(self) -> None:
+        for accepted in ("", "br", "gzip;q=0", "gzip; q=0.0", "xgzip"):
+            answer = self.get("/rehearsal", accept_encoding=accepted)
+            self.assertNotIn("content-encoding", answer.headers, accepted)
+
+    def test_files_under_their_digest_never_change(self) -> None:
+        links = Elements(self.get("/").text).named("link")
+        style = next(link for link in links if link["rel"] == "stylesheet")
+        answer = self.get(str(style["href"]))
+        self.assertEqual(answer.headers["content-type"], "text/css; charset=utf-8")
+        self.assertIn("immutable", answer.headers["cache-control"])
+        self.assertEqual(self.get("/static/page.css").headers["cache-control"], "public, no-cache")
+
+    def test_head_tells_the_same_without_the_body(self) -> None:
+        whole = self.get("/rehearsal")
+        head = ask(self.pages.resource(), "/rehearsal", method="HEAD")
+        self.assertEqual((head.status, head.body), (200, b""))
+        for name in ("etag", "content-length", "content-type"):
+            self.assertEqual(head.headers[name], whole.headers[name])
+
+
+class TroubleTests(PagesCase):
+    def test_what_does_not_exist_is_not_found(self) -> None:
+        for path in (
+            "/nothing",
+            "/rehearsal/nothing",
+            "/rehearsal/wall/x",
+            "/static/",
+            "/static/../app.py",
+            "/static/%2e%2e/app.py",
+            "/static/%2e%2e%2fapp.py",
+            "/static/..%5capp.py",
+            "/%2e%2e%2fetc/passwd",
+            "//evil.example",
+            "//evil.example/%2f..",
+            "/%00.js",
+            "/rehearsal%00",
+            "/REHEARSAL",
+        ):
+            answer = self.get(path)
+            self.assertEqual(answer.status, 404, path)
+            self.assertNotIn("location", answer.headers)
+            self.assertIn("There is nothing here", answer.text)
+
+    def test_a_path_that_is_no_text_is_not_found(self) -> None:
+        self.assertEqual(self.get(b"/%ff%fe").status, 404)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_nothing_takes_what_is_sent(self) -> None:
+        for method in ("POST", "PUT", "DELETE", "TRACE", "OPTIONS", "BREW"):
+            for path in ("/", "/rehearsal", "/static/page.css", "/nothing"):
+                answer = ask(self.pages.resource(), path, method=method)
+                self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET, HEAD"))
+
+    def test_programs_get_json(self) -> None:
+        for answer in (
+            self.get("/nothing/updates"),
+            self.get("/nothing/ws"),
+            self.get("/api/events"),
+            self.get("/nothing", accept="application/json"),
+        ):
+            self.assertEqual(answer.status, 404)
+            self.assertEqual(answer.headers["content-type"], "application/json")
+            self.assertEqual(json.loads(answer.body)["error"], "not_found")
+
+    def test_an_archive_that_is_away_is_told_with_a_time_to_come_back(self) -> None:
+        for failure in (ArchiveUnavailable("gone"), LogUnavailable("gone")):
+            self.feed.failure = failure
+            answer = self.get("/rehearsal?before=3")
+            self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "10"))
+            self.assertEqual(answer.headers["cache-control"], "no-store")
+            self.assertIn("not available right now", answer.text)
+
+    def test_a_defect_is_logged_and_not_shown(self) -> None:
+        self.feed.failure = ZeroDivisionError("a secret detail")
+        answer = self.get("/rehearsal")
+        self.assertEqual(answer.status, 500)
+        self.assertNotIn("secret detail", answer.text)
+        self.assertNotIn("Traceback", answer.text)
+        (logged,) = self.flushLoggedErrors(ZeroDivisionError)
+        self.assertEqual(logged.value, self.feed.failure)
+
+    def test_a_reader_who_leaves_ends_the_wait(self) -> None:
+        cancelled: list[object] = []
+
+        class Slow(FakeFeed):
+            def page(self, event: str, limit: int, before: int | None = None) -> Deferred:
+                return Deferred(cancelled.append)
+
+        pages = Pages((make_event(),), Slow(), Server(), lambda: NOW)
+        self.assertRaises(NoAnswer, ask, pages.resource(), "/rehearsal")
+        self.assertEqual(len(cancelled), 1)
+
+    def test_errors_are_not_kept(self) -> None:
+        self.assertEqual(self.get("/nothing").headers["cache-control"], "no-store")
+
+
+class EveryAnswerTests(PagesCase):
+    def answers(self) -> dict[str, Answer]:
+        paths = (
+            "/",
+            "/rehearsal",
+            "/rehearsal?before=3",
+            "/rehearsal/wall",
+            "/last",
+            "/next",
+            "/nothing",
+            "/nothing/updates",
+            "/rehearsal?before=x",
+            "/static/page.css",
+            "/static/feed.js",
+            "/favicon.ico",
+            "/robots.txt",
+        )
+        return {path: self.get(path) for path in paths}
+
+    def test_the_security_headers_are_there_once(self) -> None:
+        for path, answer in self.answers().items():
+            self.assertTrue(
+                answer.headers["content-security-policy"].startswith("default-src 'none'; script-src"), path
+            )
+            self.assertNotIn("\n", answer.headers["content-security-policy"])
+            self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
+            self.assertEqual(answer.headers["server"], "afeed")
+
+    def test_the_length_is_told(self) -> None:
+        for path, answer in self.answers().items():
+            self.assertEqual(int(answer.headers["content-length"]), len(answer.body), path)
+
+    def test_no_page_holds_inline_script_or_style(self) -> None:
+        for path, answer in self.answers().items():
+            if answer.headers["content-type"].startswith("text/html"):
+                self.assertEqual(Elements(answer.text).dangers(), [], path)
+
+    def test_every_file_a_page_refers_to_is_there(self) -> None:
+        for answer in self.answers().values():
+            found = Elements(answer.text) if answer.headers["content-type"].startswith("text/html") else None
+            for attributes in (found.named("link") + found.named("script")) if found else ():
+                path = attributes.get("href") or attributes.get("src")
+                self.assertEqual(self.get(str(path)).status, 200, path)
+
+    def test_ids_are_unique(self) -> None:
+        for path, answer in self.answers().items():
+            if answer.headers["content-type"].startswith("text/html"):
+                ids = [found["id"] for _, found in Elements(answer.text).found if "id" in found]
+                self.assertEqual(len(ids), len(set(ids)), path)
+
+
+class InterfaceTests(PagesCase):
+    def test_the_root_is_a_resource(self) -> None:
+        verifyObject(IResource, self.pages.resource())
+
+    def test_the_fake_feed_is_a_feed(self) -> None:
+        verifyObject(IFeed, self.feed)
+
+    def test_two_sets_of_pages_do_not_know_each_other(self) -> None:
+        other = Pages((make_event("other"),), FakeFeed(), Server(), lambda: NOW)
+        self.assertEqual(ask(other.resource(), "/rehearsal").status, 404)
+        self.assertEqual(self.get("/rehearsal").status, 200)
