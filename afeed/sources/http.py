@@ -226,7 +226,7 @@ async def _within(
     except CancelledError:
         raise
     except Exception as error:
-        if any(isinstance(cause, CancelledError) for cause in _causes(error)):
+        if any(isinstance(cause, CancelledError) for cause in causes(error)):
             # Twisted wraps the cancellation of a request in a failure of the request; whoever cancelled
             # this must not see a fault and try again.
             raise CancelledError() from None
@@ -336,21 +336,23 @@ def discard(response: IResponse) -> None:
 # -- faults -------------------------------------------------------------------------------------------------
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def causes(error: BaseException | None) -> list[BaseException]:
     """``error`` and what Twisted wrapped in it, innermost last."""
+    if error is None:
+        return []
     found = [error]
     for reason in getattr(error, "reasons", ()):
         cause = reason.value if isinstance(reason, Failure) else reason
         if isinstance(cause, BaseException):
-            found.extend(_causes(cause))
+            found.extend(causes(cause))
     return found
 
 
 def as_fault(error: BaseException, url: str) -> HttpFault:
     """What went wrong with a request to ``url``, as a fault that an operator understands."""
-    causes = _causes(error)
+    chain = causes(error)
     host = host_of(url)
-    for cause in causes:
+    for cause in chain:
         if isinstance(cause, HttpFault):
             return cause
         if isinstance(cause, VerificationError) or (
@@ -361,7 +363,7 @@ def as_fault(error: BaseException, url: str) -> HttpFault:
                 f"the certificate that {host} shows is not valid for it ({_certificate_error(cause)}); afeed "
                 "does not talk to it: check this machine's clock and certificate authorities, and the address",
             )
-    inner = causes[-1]
+    inner = chain[-1]
     if isinstance(inner, DNSLookupError):
         return HttpFault("network", f"the name {host} cannot be resolved")
     if isinstance(inner, ConnectionLost):

@@ -1,0 +1,360 @@
+"""X: one filtered stream for all events.
+
+Each event's rule is kept at X under the tag ``afeed:<slug>``, and the tags of the rules that matched say which
+events a post is for.  What is done when, is in :mod:`afeed.core.stream`; how long waits are, in
+:mod:`afeed.core.backoff`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IResponse
+from zope.interface import implementer
+
+from afeed.core.backoff import Backoff, Fault
+from afeed.core.change import timestamp
+from afeed.core.draft import Draft, Removed
+from afeed.core.health import Check
+from afeed.core.lines import LineReader
+from afeed.core.normalise.x import Control, Message, read_message
+from afeed.core.rules import slugs_of
+from afeed.core.stream import Outcome, State, follow
+from afeed.interfaces import ISink, ISource, Position
+from afeed.settings import XAccount
+from afeed.sources.delivery import Delivery
+from afeed.sources.streambody import End, Ending, StreamBody
+from afeed.sources.xapi import Refusal, XApi
+from afeed.sources.xhealth import Vitals, report
+from afeed.sources.xrules import RuleKeeper
+
+#: X sends something at least every 20 s (X API docs: *Consuming streaming data*); half of that again is slack.
+STALL_S = 30.0
+#: How often it is checked which events want the stream (seconds).
+RECHECK_S = 60.0
+#: A connection that has lasted this long was a good one (seconds).
+LASTING_S = 60.0
+
+
+class Result(NamedTuple):
+    """How an activity ended: its outcome, why, and how far away a rate limit's reset is (seconds)."""
+
+    outcome: Outcome
+    reason: str = ""
+    until_reset: float | None = None
+
+
+@implementer(ISource)
+class XStream:
+    """Feeds posts from X's filtered stream.
+
+    ``wanted()`` gives the rule of each event by slug and may change with time; it is asked again every 60 s,
+    and while it is empty there is no connection.  ``clock`` measures waits, ``now()`` gives Unix time for rate
+    limits and reports, ``rng`` the jitter.  A stream on which nothing comes for ``stall_s`` seconds is
+    replaced.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        account: XAccount,
+        wanted: Callable[[], Mapping[str, str]],
+        http: HTTPClient,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        rng: Random,
+        *,
+        name: str = "x",
+        stall_s: float = STALL_S,
+        read_message: Callable[[bytes], Message] = read_message,
+    ) -> None:
+        self.name = name
+        self._wanted = wanted
+        self._clock = clock
+        self._now = now
+        self._stall_s = stall_s
+        self._read_message = read_message
+        self._api = XApi(account, http, clock, now)
+        self._rules = RuleKeeper(self._api)
+        self._backoff = Backoff(rng)
+        self._vitals = Vitals()
+        self._dropped: Counter[str] = Counter()
+        self._newest: dict[str, int] = {}
+        self._fault: Fault | None = None
+        self._due = 0.0
+        self._response: IResponse | None = None
+        self._body: StreamBody | None = None
+        self._failure: Failure | None = None
+        self._activities: Mapping[State, Callable[[], Awaitable[Result]]] = {
+            State.IDLE: self._idle,
+            State.SYNCING: self._sync,
+            State.CONNECTING: self._connect,
+            State.STREAMING: self._stream,
+            State.WAITING: self._wait,
+        }
+
+    async def run(self, sink: ISink) -> None:
+        """Feed ``sink`` until cancelled; raises :class:`~afeed.core.errors.LeaseLost` when the sink does."""
+        self._sink = sink
+        self._failure = None
+        self._delivery = Delivery(
+            sink, self._clock, pause=self._pause, resume=self._resume, failed=self._refused_by_sink
+        )
+        self._vitals.started(self._now())
+        try:
+            while self._failure is None:
+                self._follow(await self._activities[self._vitals.state]())
+            self._failure.raiseException()
+        finally:
+            self._vitals.running = False
+            self._delivery.stop()
+
+    def check(self) -> Check:
+        """How the connection is, and what has become of each event's rule."""
+        paused = self._body is not None and self._body.paused
+        rules = self._rules.described(self._wanted())
+        return report(
+            self.name,
+            self._vitals,
+            rules,
+            dict(self._dropped),
+            self._now(),
+            stall_s=self._stall_s,
+            paused=paused,
+        )
+
+    # -- the machine
+
+    def _follow(self, result: Result) -> None:
+        """Enter the state that the table says comes next."""
+        before = self._vitals.state
+        move = follow(before, result.outcome)
+        self._vitals.state, self._fault = move.state, move.fault
+        if move.fault is None:
+            if move.state is State.IDLE:
+                self._vitals.down_since = None
+            return
+        wait = self._backoff.wait(move.fault, result.until_reset)
+        self._due = self._clock.seconds() + wait
+        self._vitals.went_down(self._now(), result.reason, move.fault, wait)
+        if before is State.STREAMING:
+            self._vitals.stream_ended(delivered=result.outcome is Outcome.DROPPED)
+        if wait >= 1.0:
+            self.log.warn(
+                "X: {reason}. Next attempt in {wait:.0f} s; other sources are not affected",
+                reason=result.reason,
+                wait=wait,
+            )
+        else:
+            self.log.info("X: {reason}. Connecting again", reason=result.reason)
+
+    async def _idle(self) -> Result:
+        while not self._wanted():
+            await self._sleep(RECHECK_S)
+        self._vitals.down_since = self._now()
+        return Result(Outcome.WANTED)
+
+    async def _sync(self) -> Result:
+        wanted = dict(self._wanted())
+        try:
+            await self._rules.sync(wanted, self._now())
+        except Refusal as refusal:
+            return Result(refusal.outcome, f"the rules cannot be set: {refusal.reason}", refusal.until_reset)
+        if not wanted:
+            return Result(Outcome.UNWANTED)
+        if len(self._rules.refused) == len(wanted):
+            why = next(iter(self._rules.refused.values()))
+            return Result(Outcome.NO_RULES, f"X takes none of the events' rules: {why}")
+        return Result(Outcome.SYNCED)
+
+    async def _connect(self) -> Result:
+        try:
+            self._response = await self._api.stream()
+        except Refusal as refusal:
+            if refusal.outcome is Outcome.NO_RULES:
+                self._rules.forget()
+            return Result(refusal.outcome, f"no stream: {refusal.reason}", refusal.until_reset)
+        return Result(Outcome.OPENED)
+
+    async def _stream(self) -> Result:
+        assert self._response is not None
+        response, self._response = self._response, None
+        self._reader = LineReader()
+        self._delivered = False
+        self._goodbye: str | None = None
+        self._vitals.opened(self._now())
+        began = self._clock.seconds()
+        self._body = body = StreamBody(self._clock, self._stall_s, self._received)
+        if self._delivery.paused:
+            body.pause()
+        self.log.info("X: the stream is open")
+        response.deliverBody(body)
+        watching = Deferred.fromCoroutine(self._watch_wanted(body))
+        watching.addErrback(Failure.trap, CancelledError)
+        try:
+            ending = await body.ended
+        finally:
+            watching.cancel()
+            self._body = None
+        if self._clock.seconds() - began >= LASTING_S:
+            self._backoff.forgive(drops=True)
+        return self._ended(ending)
+
+    def _ended(self, ending: Ending) -> Result:
+        if ending.end is End.LEFT and self._goodbye is None:
+            return Result(Outcome.UNWANTED)
+        reason = self._goodbye or ending.reason
+        if self._delivered:
+            return Result(Outcome.DROPPED, reason)
+        if ending.end is End.BROKEN:
+            return Result(Outcome.NETWORK_ERROR, f"{reason} before anything came")
+        return Result(Outcome.BARREN, f"{reason}, and nothing had come")
+
+    async def _wait(self) -> Result:
+        wanted = before = dict(self._wanted())
+        while wanted and (left := self._due - self._clock.seconds()) > 0:
+            # A correction of what is refused need not wait; nothing else ends a wait early.
+            if self._fault is Fault.REFUSED and wanted != before:
+                break
+            await self._sleep(min(left, RECHECK_S))
+            wanted = dict(self._wanted())
+        if not wanted:
+            return Result(Outcome.UNWANTED)
+        return Result(Outcome.DUE if self._rules.current(wanted, self._now()) else Outcome.DUE_UNSYNCED)
+
+    async def _watch_wanted(self, body: StreamBody) -> None:
+        """Change the rules while the stream goes on: X needs no new connection for that."""
+        while True:
+            await self._sleep(RECHECK_S)
+            try:
+                wanted = dict(self._wanted())
+                if not wanted:
+                    body.leave("no event wants the stream any more")
+                    return
+                if not self._rules.current(wanted, self._now()):
+                    await self._rules.sync(wanted, self._now())
+            except CancelledError:
+                raise
+            except Refusal as refusal:
+                self.log.warn(
+                    "X: the rules cannot be changed: {reason}. The stream goes on with the old ones; "
+                    "next attempt in {wait:.0f} s",
+                    reason=refusal.reason,
+                    wait=RECHECK_S,
+                )
+            except Exception:
+                # The stream is worth more than a change of its rules.
+                self.log.failure("X: changing the rules failed; the stream goes on with the old ones")
+
+    def _sleep(self, seconds: float) -> Deferred[None]:
+        return deferLater(self._clock, seconds)
+
+    # -- what comes in
+
+    def _received(self, data: bytes) -> None:
+        now = self._now()
+        self._vitals.last_byte_at = now
+        reader = self._reader
+        before = (reader.keepalives, reader.oversize, reader.malformed)
+        batches: dict[str, tuple[list[Draft], int]] = {}
+        wanted = self._wanted()
+        for line in reader.feed(data):
+            self._message(line, wanted, batches)
+        unknown = list(wanted) if len(wanted) == 1 else [""]
+        self._drop(unknown, "oversize", reader.oversize - before[1])
+        self._drop(unknown, "malformed", reader.malformed - before[2])
+        if reader.keepalives > before[0]:
+            self._alive()
+        for slug, (drafts, size) in batches.items():
+            self._vitals.last_item_at = now
+            self._delivery.offer(slug, drafts, self._position(slug, now), size)
+        if self._goodbye is not None and self._body is not None:
+            self._body.leave(self._goodbye)
+
+    def _message(
+        self, line: bytes, wanted: Mapping[str, str], batches: dict[str, tuple[list[Draft], int]]
+    ) -> None:
+        message = self._read_message(line)
+        slugs = slugs_of(message.tags, wanted)
+        if not message.tags and (len(wanted) == 1 or _removals(message)):
+            # An emulator without tags; and a removal is for whoever has the post.
+            slugs = list(wanted)
+        for reason in message.dropped:
+            self._drop(slugs or [""], reason, 1)
+        if message.control is not None:
+            self._controlled(message.control)
+        if message.drafts or (message.control is None and "malformed" not in message.dropped):
+            self._alive()
+        if message.drafts and not slugs:
+            self._dropped["foreign"] += len(message.drafts)
+        for slug in slugs if message.drafts else ():
+            drafts, size = batches.get(slug, ([], 0))
+            drafts.extend(message.drafts)
+            batches[slug] = (drafts, size + len(line))
+            if message.newest_id is not None and message.newest_id.isdigit():
+                self._newest[slug] = max(self._newest.get(slug, 0), int(message.newest_id))
+
+    def _controlled(self, control: Control) -> None:
+        if control.kind == "disconnect":
+            self._goodbye = f"X ended the stream ({control.reason})"
+        elif control.kind == "info":
+            self.log.debug("X says: {reason}", reason=control.reason)
+        else:
+            self._dropped[control.kind] += 1
+            self.log.warn(
+                "X reports a {kind}: {reason}. The stream goes on",
+                kind=control.kind,
+                reason=control.reason,
+            )
+
+    def _alive(self) -> None:
+        """Something of use has come: the connection is a good one so far."""
+        if not self._delivered:
+            self._delivered = True
+            self._backoff.forgive(drops=False)
+            self._vitals.came_up()
+
+    def _drop(self, slugs: list[str], reason: str, count: int) -> None:
+        """Count what could not be used; a slug is "" where nothing tells which event it was for."""
+        if count > 0:
+            self._dropped[reason] += count
+            for slug in slugs:
+                self._sink.dropped(slug, self.name, reason, count)
+
+    def _position(self, slug: str, now: float) -> Position:
+        """The newest post of the event that came, and when the stream was last known to be alive."""
+        newest = self._newest.get(slug)
+        value = {"newest_id": None if newest is None else str(newest), "live_at": timestamp(now)}
+        return Position(self.name, msgspec.json.encode(value).decode("ascii"))
+
+    # -- back-pressure
+
+    def _pause(self) -> None:
+        self.log.warn("X: the live log does not keep up; reading is paused until it does")
+        if self._body is not None:
+            self._body.pause()
+
+    def _resume(self) -> None:
+        self.log.info("X: the live log keeps up again; reading goes on")
+        if self._body is not None:
+            self._body.resume()
+
+    def _refused_by_sink(self, failure: Failure) -> None:
+        self._failure = failure
+        if self._body is not None:
+            self._body.fail(failure)
+
+
+def _removals(message: Message) -> bool:
+    return bool(message.drafts) and all(isinstance(draft, Removed) for draft in message.drafts)
