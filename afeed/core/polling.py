@@ -84,13 +84,14 @@ class Walk:
     ``since`` is the earliest upload asked for (Unix seconds), ``page`` the page to ask for, ``newest`` the
     newest upload read so far.  A walk ends at the last page, at an empty one, or after ``limit`` photos:
     beyond 4000 results of one query Flickr repeats itself.  The number of pages that an answer claims is never
-    a reason to ask for more than that.
+    a reason to ask for more than that; ``rest`` is then where the next walk goes on, else None.
     """
 
     def __init__(self, since: int, per_page: int, limit: int) -> None:
         self.since = since
         self.page = 1
         self.newest = since
+        self.rest: int | None = None
         self._last = max(1, limit // per_page)
 
     def read(self, count: int, pages: int, newest: int | None) -> bool:
@@ -100,13 +101,12 @@ class Walk:
         has divided the results into pages."""
         if newest is not None:
             self.newest = max(self.newest, newest)
+        if self.page >= self._last:
+            if count > 0:
+                # Even if all photos read had been uploaded in the same second, the next walk is another one.
+                self.rest = max(self.newest, self.since + 1)
+            return False
         more = self.page < pages if pages > 0 else count > 0
         if more:
             self.page += 1
-        return more and self.page <= self._last
-
-    @property
-    def rest(self) -> int | None:
-        """Where the next walk goes on when this one ended at its limit, None when it ended by itself.  Always
-        later than ``since``: even if all photos read had been uploaded in the same second."""
-        return max(self.newest, self.since + 1) if self.page > self._last else None
+        return more

@@ -8,6 +8,7 @@ has changed (its ``lastupdate`` is its version).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -103,6 +104,7 @@ class FlickrPoller:
         self._offered = Offered(MEMORY)
         self._newest: int | None = None
         self._rest: int | None = None
+        self._drops = {sweep: Counter[str]() for sweep in (False, True)}
         self._swept: float | None = None  # clock.seconds() when the last sweep began
 
         self._failures = 0
@@ -150,14 +152,14 @@ class FlickrPoller:
     async def _attempt(self, sink: ISink) -> float:
         """One poll, whatever comes of it; the seconds to wait after it."""
         try:
-            await self._poll(sink)
+            got_on = await self._poll(sink)
         except _Trouble as trouble:
             return self._failed(trouble)
         if self._failures:
             _log.info("{source}: Flickr answers again", source=self.name)
         self._failures, self._error, self._lasting = 0, None, False
         self._since = self._now()
-        if self._rest is not None:
+        if got_on and self._rest is not None:
             return 0.0  # there is more than one search can give; requests are spaced anyway
         return jittered(self._settings.interval_s, self._rng)
 
@@ -182,9 +184,11 @@ class FlickrPoller:
             )
         return wait
 
-    async def _poll(self, sink: ISink) -> None:
-        """All pages since where this poll begins.  Raises :class:`_Trouble`; what was read before is kept."""
+    async def _poll(self, sink: ISink) -> bool:
+        """All pages since where this poll begins; whether there were later uploads than that.  Raises
+        :class:`_Trouble`; what was read before is kept."""
         sweep = self._sweep_due()
+        drops = Counter[str]()
         walk = Walk(self._begin(sweep), self._per_page, MAX_RESULTS)
         more = True
         while more:
@@ -195,10 +199,13 @@ class FlickrPoller:
             newest = min(newest, int(self._last_poll)) if newest is not None else None
             more = walk.read(page.count, page.pages, newest)
             self._newest = max(self._newest or walk.newest, walk.newest)
+            drops.update(page.dropped)
             await self._offer(sink, page)
         if sweep and self._rest is None:
             self._swept = self._clock.seconds()
         self._rest = walk.rest
+        self._count(sink, sweep, drops)
+        return walk.newest > walk.since
 
     def _sweep_due(self) -> bool:
         """Whether this poll looks at everything again.  The first poll after a start need not."""
@@ -215,14 +222,19 @@ class FlickrPoller:
         return max(self._newest - OVERLAP_S, self._starts)
 
     async def _offer(self, sink: ISink, page: Page) -> None:
-        for reason in page.dropped:
-            sink.dropped(self._slug, self.name, reason)
         drafts = self._offered.fresh(page.drafts)
         if drafts:
             await sink.offer(self._slug, drafts, Position(self.name, str(self._newest)))
             self._offered.add(drafts)
             self._items += len(drafts)
             self._last_item = self._now()
+
+    def _count(self, sink: ISink, sweep: bool, drops: Counter[str]) -> None:
+        """Report what was dropped and is not known already from the last poll or the last sweep: each sees the
+        same photos as the one before it, and more."""
+        for reason, count in (drops - (self._drops[True] | self._drops[False])).items():
+            sink.dropped(self._slug, self.name, reason, count)
+        self._drops[sweep] = drops
 
     # -- requests -------------------------------------------------------------------------------------------
 

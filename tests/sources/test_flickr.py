@@ -1,0 +1,507 @@
+"""The Flickr poller against the simulator: its policy with a clock in hand, its faults on a real socket."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+from treq.client import HTTPClient
+from treq.testing import RequestTraversalAgent
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.task import Clock, deferLater
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from afeed.core.draft import Draft, Posted
+from afeed.core.errors import LogUnavailable
+from afeed.core.polling import Spacing
+from afeed.interfaces import ISink, ISource, Position, Recorded
+from afeed.settings import FlickrAccount, FlickrSource, Secret
+from afeed.sources.flickr import FlickrPoller
+from afeed.sources.http import make_client
+from tests.simulators.flickr import FAULTS, FlickrSimulator
+from tests.simulators.photos import Photo, invented
+
+NOW = 1_772_355_600
+STARTS = NOW - 86_400
+KEY = "k3y-that-nobody-may-see"
+
+
+@implementer(ISink)
+class Sink:
+    """Remembers what it was offered; with ``held`` it answers when that fires."""
+
+    def __init__(self) -> None:
+        self.offers: list[tuple[list[Posted], str | None]] = []
+        self.drops: Counter[str] = Counter()
+        self.held: Deferred[None] | None = None
+
+    def offer(
+        self, event: str, drafts: Sequence[Draft], position: Position | None = None
+    ) -> Deferred[list[Recorded]]:
+        posts = [draft for draft in drafts if isinstance(draft, Posted)]
+        assert len(posts) == len(drafts)
+        self.offers.append((posts, position.value if position is not None else None))
+        result = [Recorded(seq, True) for seq, _ in enumerate(drafts, 1)]
+        if self.held is None:
+            return succeed(result)
+        return self.held.addCallback(lambda _: result)
+
+    def dropped(self, event: str, source: str, reason: str, count: int = 1) -> None:
+        self.drops[reason] += count
+
+    @property
+    def ids(self) -> list[str]:
+        return [post.item.id.removeprefix("flickr:") for posts, _ in self.offers for post in posts]
+
+
+def make_poller(
+    http: HTTPClient,
+    url: str,
+    clock: Clock,
+    *,
+    stored: Callable[[], Deferred[str | None]] = lambda: succeed(None),
+    interval_s: float = 60.0,
+    **options: Any,
+) -> FlickrPoller:
+    return FlickrPoller(
+        "conf",
+        FlickrAccount(api_key=Secret(KEY), api_url=url),
+        FlickrSource(tags=("aneventapart", "aea26"), interval_s=interval_s),
+        http,
+        clock,
+        lambda: NOW + clock.seconds(),
+        Random(5),
+        starts=STARTS,
+        position=stored,
+        **options,
+    )
+
+
+class PolicyTests(SynchronousTestCase):
+    """In memory, with a clock in hand."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.flickr = FlickrSimulator(self.clock, lambda: NOW + self.clock.seconds(), key=KEY)
+        self.agent = RequestTraversalAgent(self.flickr.root())
+        self.sink = Sink()
+        self.running: list[Deferred[None]] = []
+
+    def start(self, **options: Any) -> FlickrPoller:
+        """A poller at work, its first poll done."""
+        url = options.pop("url", "http://flickr.example/services/rest/")
+        poller = make_poller(HTTPClient(self.agent), url, self.clock, **options)
+        running = Deferred.fromCoroutine(poller.run(self.sink))
+        running.addErrback(lambda failure: failure.trap(CancelledError))
+        self.addCleanup(running.cancel)
+        self.running.append(running)
+        self.pass_time(30)
+        return poller
+
+    def pass_time(self, seconds: float, step: float = 1.0) -> None:
+        self.agent.flush()
+        for _ in range(int(seconds / step)):
+            self.clock.advance(step)
+            self.agent.flush()
+
+    def add(self, number: int, age: int = 60, **changes: Any) -> Photo:
+        """Photo ``number``, uploaded ``age`` seconds ago."""
+        photo = invented(number, int(NOW + self.clock.seconds()) - age)
+        for name, value in changes.items():
+            setattr(photo, name, value)
+        self.flickr.library.add(photo)
+        return photo
+
+    # -- what is asked for ----------------------------------------------------------------------------------
+
+    def test_it_is_a_source(self) -> None:
+        poller = self.start()
+        verifyObject(ISource, poller)
+        self.assertEqual(poller.name, "flickr:conf")
+
+    def test_the_search_asks_for_public_photos_with_any_tag_oldest_first(self) -> None:
+        self.start()
+        asked = self.flickr.requests[0]
+        expected = {
+            "method": "flickr.photos.search",
+            "api_key": KEY,
+            "format": "json",
+            "nojsoncallback": "1",
+            "tags": "aneventapart,aea26",
+            "tag_mode": "any",
+            "sort": "date-posted-asc",
+            "per_page": "500",
+            "page": "1",
+            "min_upload_date": str(STARTS),
+        }
+        self.assertEqual({name: asked.get(name) for name in expected}, expected)
+        extras = set(asked["extras"].split(","))
+        self.assertLessEqual({"date_upload", "last_update", "license", "owner_name", "url_l", "url_o"}, extras)
+
+    def test_a_stored_position_is_where_the_first_poll_begins_with_the_overlap(self) -> None:
+        self.start(stored=lambda: succeed(str(NOW - 3600)))
+        self.assertEqual(self.flickr.requests[0]["min_upload_date"], str(NOW - 3600 - 600))
+
+    def test_a_position_that_is_none_begins_at_the_start_of_the_event(self) -> None:
+        for stored in ("", "nonsense", "-5", "9" * 40, "٣"):
+            self.flickr.requests.clear()
+            self.start(stored=lambda stored=stored: succeed(stored))
+            self.assertEqual(self.flickr.requests[0]["min_upload_date"], str(STARTS), stored)
+
+    def test_a_log_that_is_away_at_the_start_is_waited_for(self) -> None:
+        answers = [fail(LogUnavailable("the disk is busy")), succeed(str(NOW - 3600))]
+        poller = self.start(stored=lambda: answers.pop(0))
+        self.assertEqual(self.flickr.requests[0]["min_upload_date"], str(NOW - 4200))
+        self.assertEqual(poller.check().state, "ok")
+
+    # -- what is offered ------------------------------------------------------------------------------------
+
+    def test_photos_are_offered_once_with_the_newest_upload_as_position(self) -> None:
+        self.add(1, age=500)
+        newest = self.add(2, age=100)
+        poller = self.start()
+        self.pass_time(300)
+        self.assertGreaterEqual(len(self.flickr.requests), 4)
+        self.assertEqual(len(self.sink.offers), 1)
+        posts, position = self.sink.offers[0]
+        self.assertEqual([post.item.media[0].owner for post in posts], ["Бо Приклад", "例 太郎"])
+        self.assertEqual(position, str(newest.uploaded))
+        self.assertEqual(poller.check().data["items"], 2)
+
+    def test_a_new_photo_comes_with_the_next_poll(self) -> None:
+        self.start()
+        self.add(7, age=5)
+        self.pass_time(70)
+        self.assertEqual(len(self.sink.ids), 1)
+
+    def test_a_photo_that_changed_is_offered_again(self) -> None:
+        photo = self.add(1)
+        self.start()
+        photo.title, photo.updated = "A better title", photo.uploaded + 30
+        self.pass_time(70)
+        self.assertEqual(
+            [post.item.text for posts, _ in self.sink.offers for post in posts][-1], "A better title"
+        )
+        self.assertEqual(self.sink.ids, [photo.id, photo.id])
+
+    def test_a_photo_indexed_late_is_found_although_newer_ones_were_seen(self) -> None:
+        late = self.add(1, age=500, indexed=int(NOW) + 120)
+        seen = self.add(2, age=30)
+        self.start()
+        self.assertEqual(self.sink.ids, [seen.id])
+        self.pass_time(200)
+        self.assertEqual(self.sink.ids, [seen.id, late.id])
+        self.assertEqual(self.sink.offers[-1][1], str(seen.uploaded))  # the position does not go back
+
+    def test_a_photo_tagged_hours_later_is_found_within_an_hour(self) -> None:
+        seen = self.add(1, age=30)
+        self.start()
+        tagged = self.add(2, age=7200)
+        self.pass_time(600)
+        self.assertEqual(self.sink.ids, [seen.id])
+        self.pass_time(3200, step=5.0)
+        self.assertEqual(self.sink.ids, [seen.id, tagged.id])
+
+    def test_a_short_page_does_not_end_paging(self) -> None:
+        photos = [self.add(number, age=1000 - number) for number in range(20)]
+        self.flickr.library.wobble.hide = 3
+        self.start(per_page=5)
+        self.assertEqual([asked["page"] for asked in self.flickr.requests[:4]], ["1", "2", "3", "4"])
+        shown = [photo.id for index, photo in enumerate(photos) if (index % 5 + 1) % 3]
+        self.assertEqual(self.sink.ids, shown)
+
+    def test_photos_repeated_across_pages_are_offered_once(self) -> None:
+        photos = [self.add(number, age=1000 - number) for number in range(20)]
+        self.flickr.library.wobble.repeat = 3
+        self.start(per_page=5)
+        self.assertEqual(self.sink.ids, [photo.id for photo in photos])
+
+    def test_numbers_and_strings_give_the_same_items(self) -> None:
+        self.add(1)
+        self.start()
+        self.flickr.library.wobble.strings = True
+        self.sink.offers, before = [], self.sink.offers
+        self.start()
+        self.assertEqual(self.sink.offers, before)
+
+    def test_hostile_page_counts_and_missing_owners_are_bounded_and_counted(self) -> None:
+        """upstream-46 of the hostile inputs."""
+        good = self.add(1)
+        self.add(2, extra={"owner": None})
+        for pages in (10**9, -5, 0):
+            self.flickr.library.wobble.pages = pages
+            self.flickr.requests.clear()
+            self.sink.drops.clear()
+            self.sink.offers.clear()
+            poller = self.start()
+            self.assertLessEqual(len(self.flickr.requests), 8, pages)
+            self.assertEqual(self.sink.ids, [good.id])
+            self.assertEqual(self.sink.drops, Counter({"malformed": 1}))
+            self.assertEqual(poller.check().state, "ok")
+            self.pass_time(300)
+            self.assertEqual(self.sink.drops, Counter({"malformed": 1}))  # the overlap sees it again and again
+            self.assertLessEqual(len(self.flickr.requests), 8 * 7)
+            self.running.pop().cancel()
+
+    def test_more_photos_than_one_search_can_give_are_all_fetched_at_once(self) -> None:
+        for number in range(4100):
+            self.add(number, age=80_000 - number)
+        self.start()
+        self.assertEqual(len(self.sink.ids), 4100)
+        self.assertEqual(len(set(self.sink.ids)), 4100)
+
+    def test_a_photo_from_the_future_does_not_hide_the_present(self) -> None:
+        self.add(1, age=-10_000_000, indexed=NOW)
+        self.start()
+        self.pass_time(60)
+        present = self.add(2, age=0)
+        self.pass_time(70)
+        self.assertIn(present.id, self.sink.ids)
+
+    def test_nothing_is_asked_while_the_log_does_not_take_an_offer(self) -> None:
+        self.add(1)
+        self.sink.held = Deferred()
+        self.start()
+        self.pass_time(600)
+        self.assertEqual(len(self.flickr.requests), 1)
+        self.sink.held.callback(None)
+        self.sink.held = None
+        self.pass_time(70)
+        self.assertEqual(len(self.flickr.requests), 2)
+
+    def test_an_offer_that_failed_is_made_again(self) -> None:
+        photo = self.add(1)
+        self.sink.held = fail(RuntimeError("defect"))
+        poller = make_poller(HTTPClient(self.agent), "http://flickr.example/services/rest/", self.clock)
+        running = Deferred.fromCoroutine(poller.run(self.sink))
+        self.pass_time(5)
+        self.failureResultOf(running, RuntimeError)
+        self.sink.held = None
+        again = Deferred.fromCoroutine(poller.run(self.sink))
+        self.addCleanup(again.cancel)
+        again.addErrback(lambda failure: failure.trap(CancelledError))
+        self.pass_time(5)
+        self.assertEqual(self.sink.ids, [photo.id, photo.id])
+
+    # -- trouble --------------------------------------------------------------------------------------------
+
+    def test_a_configuration_error_is_an_alarm_and_not_hammered(self) -> None:
+        for code in ("100", "1"):
+            self.flickr.requests.clear()
+            self.flickr.lasting = code
+            poller = self.start()
+            self.pass_time(800)
+            self.assertEqual(len(self.flickr.requests), 1)
+            check = poller.check()
+            self.assertEqual(check.state, "failed")
+            self.assertIn(f"code {code}", check.detail)
+            self.flickr.lasting = None
+            self.pass_time(100)
+            self.assertEqual(poller.check().state, "ok")
+            self.running.pop().cancel()
+
+    def test_a_passing_error_is_tried_again_with_growing_waits(self) -> None:
+        for code in ("105", "201", "0", "502", "429", "html", "xml", "truncated"):
+            self.flickr.requests.clear()
+            self.flickr.lasting = code
+            poller = self.start()
+            self.assertEqual(poller.check().state, "degraded", code)
+            count = len(self.flickr.requests)
+            self.assertGreaterEqual(count, 1 if code == "429" else 2, code)
+            self.pass_time(500)
+            self.assertLess(len(self.flickr.requests) - count, 6, code)
+            self.flickr.lasting = None
+            self.pass_time(900)
+            self.assertEqual(poller.check().state, "ok", code)
+            self.running.pop().cancel()
+
+    def test_ten_minutes_of_passing_errors_are_a_failure(self) -> None:
+        self.flickr.lasting = "502"
+        poller = self.start()
+        self.pass_time(540)
+        self.assertEqual(poller.check().state, "degraded")
+        self.pass_time(60)
+        self.assertEqual(poller.check().state, "failed")
+        self.assertIn("502", poller.check().detail)
+
+    def test_retry_after_is_respected(self) -> None:
+        self.flickr.faults.append("429")
+        self.start()
+        self.pass_time(80)
+        self.assertEqual(len(self.flickr.requests), 1)
+        self.pass_time(20)
+        self.assertEqual(len(self.flickr.requests), 2)
+
+    def test_what_was_uploaded_during_an_outage_is_fetched_after_it(self) -> None:
+        seen = self.add(1)
+        self.start()
+        self.flickr.lasting = "201"
+        missed = []
+        for number in range(2, 12):
+            missed.append(self.add(number, age=0).id)
+            self.pass_time(300, step=5.0)
+        self.flickr.lasting = None
+        self.pass_time(900, step=5.0)
+        self.assertEqual(self.sink.ids, [seen.id, *missed])
+
+    def test_a_redirect_is_an_alarm_and_the_key_stays_here(self) -> None:
+        self.flickr.faults.append("redirect")
+        poller = self.start()
+        self.assertEqual(poller.check().state, "failed")
+        self.assertIn("https://example.org", poller.check().detail)
+        self.assertEqual(len(self.flickr.requests), 1)
+
+    def test_the_key_is_in_no_log_and_no_check_even_when_flickr_repeats_it(self) -> None:
+        self.flickr.library.add(invented(1, NOW))
+        with capturedLogs() as logged:
+            poller = self.start()
+            texts = []
+            for fault in FAULTS:
+                if fault in ("silent", "dribble", "endless", "close"):
+                    continue
+                self.flickr.lasting = fault
+                self.pass_time(1800, step=10.0)
+                texts.append(repr(poller.check()))
+        written = "\n".join(texts + [f"{formatEvent(event)} {event!r}" for event in logged])
+        self.assertIn("502", written)
+        self.assertNotIn(KEY, written)
+        self.assertNotIn(quote(KEY), written)
+
+    def test_pollers_with_one_key_stay_below_its_limit_together(self) -> None:
+        spacing = Spacing()
+        for _ in range(3):
+            self.start(spacing=spacing, interval_s=1.0)
+        before = len(self.flickr.requests)
+        self.pass_time(3600, step=0.5)
+        made = len(self.flickr.requests) - before
+        self.assertLess(made, 3600)
+        self.assertGreater(made, 2000)
+
+    def test_the_check_says_when_things_happened_and_will(self) -> None:
+        poller = self.start()
+        data = poller.check().data
+        self.assertEqual(data["last_poll_at"], "2026-03-01T09:00:00.000Z")
+        self.assertIsNone(data["last_item_at"])
+        self.assertRegex(data["next_poll_at"], r"2026-03-01T09:0[01]:")
+        self.add(1, age=0)
+        self.pass_time(70)
+        self.assertRegex(poller.check().data["last_item_at"], r"2026-03-01T09:01:")
+
+    def test_cancelling_ends_it(self) -> None:
+        self.start()
+        self.running[0].cancel()
+        before = len(self.flickr.requests)
+        self.pass_time(600)
+        self.assertEqual(len(self.flickr.requests), before)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class SocketTests(TestCase):
+    """On a real socket; only the waiting is done by a clock in hand."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.flickr = FlickrSimulator(reactor, lambda: NOW + self.clock.seconds(), key=KEY)
+        self.flickr.listen()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.flickr.stop()))
+        self.sink = Sink()
+        self.photo = invented(1, NOW - 60)
+        self.flickr.library.add(self.photo)
+
+    def start(self) -> FlickrPoller:
+        poller = make_poller(make_client(reactor), self.flickr.url, self.clock)
+        running = Deferred.fromCoroutine(poller.run(self.sink))
+        running.addErrback(lambda failure: failure.trap(CancelledError))
+
+        def stop() -> Deferred[Any]:
+            running.cancel()
+            return running
+
+        self.addCleanup(stop)
+        return poller
+
+    async def until(self, condition: Callable[[], object], what: str) -> None:
+        """Real time passes until ``condition()`` holds, at most ten seconds."""
+        for _ in range(1000):
+            if condition():
+                return
+            await deferLater(reactor, 0.01)
+        raise AssertionError(f"waited in vain for {what}")
+
+    async def _survives(self, fault: str) -> None:
+        """The next search meets ``fault``; the photo arrives all the same."""
+        self.flickr.faults.append(fault)
+        poller = self.start()
+        await self.until(lambda: self.flickr.requests, "the first search")
+        if fault in ("silent", "dribble"):
+            self.assertEqual(self.sink.ids, [])
+            self.clock.advance(21.0)
+        await self.until(lambda: poller.check().data["failures"] == 1, "the fault to be noticed")
+        self.assertEqual(self.sink.ids, [])
+        self.clock.advance(901.0)
+        await self.until(lambda: self.sink.ids, "the photo")
+        self.assertEqual(self.sink.ids, [self.photo.id])
+        await self.until(lambda: poller.check().state == "ok", "a good check")
+
+    async def test_photos_arrive(self) -> None:
+        self.start()
+        await self.until(lambda: self.sink.ids, "the photo")
+        (post,) = self.sink.offers[0][0]
+        self.assertEqual(
+            post.item.media[0].url, f"http://127.0.0.1:{self.flickr.port}/photos/{self.photo.id}_l.svg"
+        )
+
+    async def test_the_pictures_are_there(self) -> None:
+        self.start()
+        await self.until(lambda: self.sink.ids, "the photo")
+        response = await make_client(reactor).get(self.sink.offers[0][0][0].item.media[0].url)
+        self.assertEqual(response.headers.getRawHeaders("Content-Type"), ["image/svg+xml"])
+        self.assertTrue((await response.content()).startswith(b"<svg "))
+
+    async def test_a_wrapped_answer_is_understood(self) -> None:
+        self.flickr.faults.append("jsonp")
+        self.start()
+        await self.until(lambda: self.sink.ids, "the photo")
+
+    async def test_a_server_that_is_away_is_found_when_it_is_back(self) -> None:
+        port = self.flickr.port
+        await self.flickr.stop()
+        poller = self.start()
+        await self.until(lambda: poller.check().data["failures"] == 1, "the fault to be noticed")
+        self.assertIn(f"127.0.0.1:{port}", poller.check().detail)
+        self.assertNotIn(KEY, poller.check().detail)
+        self.flickr.listen(port)
+        self.clock.advance(20.0)
+        await self.until(lambda: self.sink.ids, "the photo")
+
+    async def test_an_answer_that_is_too_large_is_asked_for_in_smaller_pages(self) -> None:
+        await self._survives("endless")
+        self.assertEqual([asked["per_page"] for asked in self.flickr.requests], ["500", "250"])
+
+    async def test_cancelling_during_a_search_closes_the_connection(self) -> None:
+        self.flickr.lasting = "dribble"
+        poller = make_poller(make_client(reactor), self.flickr.url, self.clock)
+        running = Deferred.fromCoroutine(poller.run(self.sink))
+        await self.until(lambda: self.flickr.requests, "the search")
+        running.cancel()
+        with self.assertRaises(CancelledError):
+            await running
+        await self.until(lambda: self.flickr.connections == 0, "the connection's end")
+
+
+def _fault_test(fault: str) -> Callable[[SocketTests], Any]:
+    async def test(self: SocketTests) -> None:
+        await self._survives(fault)
+
+    return test
+
+
+for _fault in sorted(FAULTS.keys() - {"jsonp"}):
+    setattr(SocketTests, f"test_fault_{_fault}_costs_time_but_no_photo", _fault_test(_fault))
