@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -15,6 +16,10 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 Role = Literal["write", "read", "migrate"]
+
+# psycopg tells of lost connections there, which come back as exceptions anyway; without a handler Python would
+# print them between afeed's own messages.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 #: How long SQLite waits for another process's write, in milliseconds.
 _BUSY_MS = 5000

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 import attrs
 from sqlalchemy import Executable, text
 from sqlalchemy.engine import strategies
-from sqlalchemy.exc import SQLAlchemyError
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from twisted._threads import AlreadyQuit
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.logger import Logger
 
 from afeed.archive.backends import Role, display, make_engine, parse_url
@@ -70,9 +72,9 @@ class _Pool:
     role: Role
     timeout: float
     engine: Any
+    slots: list[_Slot]
     idle: list[_Slot]
     turn: DeferredSemaphore
-    size: int
 
 
 class Database:
@@ -105,9 +107,7 @@ class Database:
         database offers that.  Fires with False when readers were in the way: try again."""
         statement = self.backend.scrub
         if statement is None:
-            done: Deferred[bool] = Deferred()
-            done.callback(True)
-            return done
+            return succeed(True)
         scrub = text(statement)
 
         async def work(sql: Transaction) -> bool:
@@ -119,24 +119,24 @@ class Database:
     async def close(self, patience: float = 2.0) -> None:
         """Let running transactions end, for ``patience`` seconds, then close all connections and threads."""
         self._closed = True
-        pools = list(self._pools.values())
-        for pool in pools:
-            for _ in range(pool.size):
-                turn = pool.turn.acquire().addTimeout(patience, self._reactor)
-                try:
-                    await turn
-                except Exception:
-                    log.warn(
-                        "A database operation of the archive did not end within {patience} s; it is abandoned.",
-                        patience=patience,
-                    )
-                    break
-            for slot in pool.idle:
-                await self._close(slot, patience)
+        for pool in self._pools.values():
+            try:
+                for _ in pool.slots:
+                    await pool.turn.acquire().addTimeout(patience, self._reactor)
+            except DeferredTimeout:
+                log.warn(
+                    "A database operation of the archive did not end within {patience} s; it is abandoned.",
+                    patience=patience,
+                )
+            for slot in pool.slots:
+                if slot in pool.idle:
+                    await self._close(slot, patience)
+                else:
+                    self._discard(slot)
         ended = self.workers.close()
         try:
             await ended.addTimeout(patience, self._reactor)
-        except Exception:
+        except DeferredTimeout:
             log.warn(
                 "{count} threads of the archive are still waiting for the database; they are left behind.",
                 count=self.workers.alive,
@@ -166,7 +166,7 @@ class Database:
             if self.workers.newest is not None:
                 self.workers.quit(self.workers.newest)
             slots = [_Slot() for _ in range(size)]
-            self._pools[role] = _Pool(role, timeout, engine, slots, DeferredSemaphore(size), size)
+            self._pools[role] = _Pool(role, timeout, engine, slots, list(slots), DeferredSemaphore(size))
         return self._pools[role]
 
     async def _in_turn(self, pool: _Pool, work: Work[T], begin: bool) -> T:
@@ -174,7 +174,15 @@ class Database:
             raise ArchiveUnavailable("the archive is closed")
         await pool.turn.acquire()
         slot = pool.idle.pop()
+        # A connection that was idle may have died long ago, which says nothing about the database now.
+        once_more = pool.role == "read" and slot.connection is not None
         try:
+            try:
+                return await self._on(slot, pool, work, begin)
+            except DBAPIError as error:
+                if not (once_more and error.connection_invalidated):
+                    raise
+                self._discard(slot)
             return await self._on(slot, pool, work, begin)
         except SQLAlchemyError as error:
             self._discard(slot)
@@ -213,7 +221,7 @@ class Database:
 
         def connected(connection: Any) -> None:
             if outer.called:
-                _ignore_errors(connection.close())
+                _close(connection)
             else:
                 outer.callback(connection)
 
@@ -234,16 +242,15 @@ class Database:
             self.backend.interrupt(_driver_connection(connection))
         except Exception as error:
             log.debug("A broken connection to the archive could not be interrupted: {error}", error=error)
-        _ignore_errors(connection.close())
+        _close(connection)
 
     async def _close(self, slot: _Slot, patience: float) -> None:
         connection, slot.connection = slot.connection, None
         if connection is not None:
-            closing = _ignore_errors(connection.close())
             try:
-                await closing.addTimeout(patience, self._reactor)
-            except Exception as error:
-                log.warn("A connection to the archive does not close: {error}", error=error)
+                await _close(connection).addTimeout(patience, self._reactor)
+            except DeferredTimeout:
+                log.warn("A connection to the archive does not close within {patience} s.", patience=patience)
 
     def _too_slow(self, result: object, timeout: float) -> Any:
         raise ArchiveUnavailable(f"{self.name} did not answer within {timeout:g} s")
@@ -260,10 +267,15 @@ def _driver_connection(connection: Any) -> Any:
     return connection._connection.connection.dbapi_connection
 
 
-def _ignore_errors(deferred: Deferred[Any]) -> Deferred[Any]:
-    """For closing what may be broken already."""
+def _close(connection: Any) -> Deferred[Any]:
+    """Close what may be broken already, and let its thread end.  Fires when that is done, one way or the
+    other."""
 
     def note(failure: Any) -> None:
         log.debug("Closing a connection to the archive: {error}", error=failure.value)
 
-    return deferred.addErrback(note)
+    try:
+        closing: Deferred[Any] = connection.close()
+    except AlreadyQuit:
+        closing = succeed(None)
+    return closing.addErrback(note)

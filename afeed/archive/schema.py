@@ -65,8 +65,12 @@ def examine(url: URL, backend: Backend) -> None:
         raise ArchiveUnusable(f"{path}: the folder {path.parent} does not exist")
     if not path.exists() or path.stat().st_size == 0:
         return
+    options = "mode=ro"
+    if not path.with_name(path.name + "-wal").exists():
+        # Nobody has it open in WAL mode: reading need not even leave files for coordination beside it.
+        options += "&immutable=1"
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)) as reader:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?{options}", uri=True, timeout=5)) as reader:
             owner = reader.execute("PRAGMA application_id").fetchone()[0]
             tables = {name for (name,) in reader.execute("SELECT name FROM sqlite_master")}
             if owner not in (0, APPLICATION_ID) or (tables and REVISION_TABLE not in tables):

@@ -88,9 +88,9 @@ class Strainer:
                     await self._copy_due()
             except _FAULTS as error:
                 pause = self._unwell(error)
+                await self._measure()
                 await self._sleep(pause)
                 self._next_look = self._clock.seconds()
-                await self._measure()
 
     async def drain(self, timeout: float) -> bool:
         """Copy all that the logs hold, after :meth:`run` was cancelled.  True when the archive has everything;

@@ -1,0 +1,178 @@
+"""Databases that stop, hang or are locked: the caller hears of it in time, and afterwards all is well."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from random import Random
+
+from twisted.internet import reactor, threads
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+
+from afeed.archive.store import SqlArchive
+from afeed.archive.strainer import Strainer
+from afeed.core.errors import ArchiveUnavailable
+from tests.archive.support import EVENT, LINEAGE, ArchiveTestCase, logged
+from tests.fakes import MemoryLog, a_post
+from tests.servers.postgresql import PostgreSQL
+
+
+async def until(condition: object, what: str, seconds: float = 30.0) -> None:
+    """Let the reactor work until ``condition()`` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+        await deferLater(reactor, 0.02)
+
+
+@contextmanager
+def frozen(server: PostgreSQL) -> Iterator[None]:
+    """Stop all processes of ``server`` as a machine that hangs would."""
+    pids = [server.pid]
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == server.pid:
+            pids.append(int(status.parent.name))
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+class SQLiteOutageTests(ArchiveTestCase):
+    async def test_a_file_that_somebody_else_has_locked_is_unavailable_in_time_and_works_again(self) -> None:
+        archive = await self.open(timeout=0.2)
+        changes = logged([a_post(1)])
+        with closing(sqlite3.connect(self.database.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            await self.assertFailure(archive.store(EVENT, LINEAGE, 0, changes), ArchiveUnavailable)
+            self.assertLess(time.monotonic() - began, 3)
+            self.assertEqual(archive.check().state, "degraded")
+            self.assertIsNone(await archive.position(EVENT), "reading goes on beside another's write")
+            other.execute("ROLLBACK")
+        await archive.store(EVENT, LINEAGE, 0, changes)
+        self.assertEqual(await archive.read(EVENT, 0, 9), changes)
+        await until(lambda: archive._database.workers.alive == 2, "the abandoned thread to end")
+
+    async def test_a_folder_that_appears_later_is_found(self) -> None:
+        folder = self.directory / "mounted"
+        archive = SqlArchive(f"sqlite:///{folder}/archive.sqlite3", reactor, lambda: 0.0)
+        self.addCleanup(self.stop, archive)
+        log = MemoryLog([EVENT])
+        log.append(EVENT, None, [a_post(1)])
+        strainer = Strainer(log, archive, [EVENT], reactor, Random(1), on_copied=lambda event, seq: None)
+        running = Deferred.fromCoroutine(strainer.run())
+        running.addErrback(lambda failure: failure.trap(CancelledError))
+        self.addCleanup(running.cancel)
+        await until(lambda: strainer.check().state == "failed", "the fault to be told")
+        folder.mkdir()
+        await until(lambda: strainer.check().state == "ok", "the strainer to catch up")
+        self.assertEqual(await archive.extent(EVENT), (1, 1))
+
+
+class PostgreSQLOutageTests(ArchiveTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = PostgreSQL()
+        self.addCleanup(self.server.close)
+        self.server.start()
+        self.log = MemoryLog([EVENT])
+
+    def archive_of(self, timeout: float = 5.0) -> SqlArchive:
+        archive = SqlArchive(self.server.url, reactor, lambda: 0.0, timeout=timeout)
+        self.addCleanup(self.stop, archive)
+        return archive
+
+    def strain(self, archive: SqlArchive) -> Strainer:
+        strainer = Strainer(
+            self.log, archive, [EVENT], reactor, Random(1), batch=20, on_copied=lambda event, seq: None
+        )
+        running = Deferred.fromCoroutine(strainer.run())
+        running.addErrback(lambda failure: failure.trap(CancelledError))
+        self.addCleanup(running.cancel)
+        return strainer
+
+    def append(self, first: int, last: int) -> None:
+        self.log.append(EVENT, None, [a_post(number) for number in range(first, last + 1)])
+
+    def copied(self, strainer: Strainer) -> int:
+        return int(strainer.check().data[EVENT]["copied"])
+
+    async def test_a_server_that_is_away_at_start_is_waited_for(self) -> None:
+        await threads.deferToThread(self.server.stop)
+        self.append(1, 50)
+        archive = self.archive_of()
+        strainer = self.strain(archive)
+        await until(lambda: strainer.check().state == "degraded", "the fault to be told")
+        await until(lambda: strainer.lag(EVENT).changes == 50, "the lag to be told")
+        await threads.deferToThread(self.server.start)
+        await until(lambda: strainer.lag(EVENT).changes == 0, "the strainer to catch up")
+        self.assertEqual(await archive.extent(EVENT), (1, 50))
+        self.assertEqual(archive.check().state, "ok")
+
+    async def test_a_server_that_is_killed_under_load_loses_and_doubles_nothing(self) -> None:
+        archive = self.archive_of()
+        strainer = self.strain(archive)
+        for first in (1, 2001, 4001):
+            self.append(first, first + 1999)
+            await until(lambda least=first + 200: self.copied(strainer) > least, "some progress")
+            self.assertLess(self.copied(strainer), first + 1999)
+            await archive.read(EVENT, 0, 5)
+            await threads.deferToThread(self.server.kill)
+            await threads.deferToThread(self.server.start)
+        # The reader's connection died with the server; that is nobody's business any more.
+        self.assertEqual(len(await archive.read(EVENT, 0, 5)), 5)
+        await until(lambda: self.copied(strainer) == 6000, "the strainer to catch up")
+        self.assertEqual(await archive.read(EVENT, 0, 10_000), self.log.events[EVENT].changes)
+        await until(lambda: strainer.check().state == "ok", "health to tell of the end")
+
+    async def test_a_server_that_hangs_is_unavailable_in_time_and_works_again(self) -> None:
+        archive = self.archive_of(timeout=0.5)
+        await archive.start()
+        changes = logged([a_post(1)])
+        await archive.store(EVENT, LINEAGE, 0, changes)
+        self.assertEqual(await archive.extent(EVENT), (1, 1))
+        with frozen(self.server):
+            began = time.monotonic()
+            await self.assertFailure(archive.read(EVENT, 0, 9), ArchiveUnavailable)
+            await self.assertFailure(archive.store(EVENT, LINEAGE, 1, []), ArchiveUnavailable)
+            # New connections hang as well.
+            await self.assertFailure(archive.read(EVENT, 0, 9), ArchiveUnavailable)
+            self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(await archive.read(EVENT, 0, 9), changes)
+        await archive.store(EVENT, LINEAGE, 1, [])
+        await until(lambda: archive._database.workers.alive == 2, "the abandoned threads to end")
+
+    async def test_a_server_that_hangs_does_not_hold_up_the_end(self) -> None:
+        archive = self.archive_of()
+        await archive.start()
+        await archive.position(EVENT)
+        with frozen(self.server):
+            reading = archive.read(EVENT, 0, 9)
+            reading.addErrback(lambda failure: None)
+            began = time.monotonic()
+            await archive.stop()
+            self.assertLess(time.monotonic() - began, 4.5)
+
+    async def test_errors_name_the_server_and_not_the_password(self) -> None:
+        url = self.server.url.replace("afeed@", "afeed:hunter2@").replace("/postgres", "/nowhere")
+        archive = SqlArchive(url, reactor, lambda: 0.0)
+        error = await self.assertFailure(archive.start(), ArchiveUnavailable)
+        self.assertIn(str(self.server.port), str(error))
+        for told in (str(error), repr(error.__cause__), repr(archive.check())):
+            self.assertNotIn("hunter2", told)
+        await archive.stop()
