@@ -193,8 +193,12 @@ class Hub:
         if found is not None and found.changes and found.first_seq == after + 1:
             return found.changes
         changes = await self._archive.read(event, after, limit)
-        if not changes or changes[0].seq != after + 1:
+        if not changes:
             raise ArchiveUnavailable(f"change {after + 1} is neither in the log nor in the archive yet")
+        if changes[0].seq != after + 1:
+            # A range that nobody has any more.  Who asks again is told of it as a gap and goes on behind it.
+            self.channels[event].floor = changes[0].seq
+            raise ArchiveUnavailable(f"the changes {after + 1} to {changes[0].seq - 1} are gone")
         return changes
 
     def _older(self, event: str, after: int, limit: int) -> Deferred[list[Change]]:

@@ -1,0 +1,253 @@
+"""The hub keeps every event in step with its log and knows what a page shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from afeed.core.cursor import Ancestor, Cursor, Gap, Resume
+from afeed.core.draft import Removed
+from afeed.core.errors import ArchiveUnavailable, LogUnavailable
+from afeed.core.item import Item
+from afeed.hub import Hub
+from afeed.interfaces import FeedPage, IFeed, IWitness, Lineage, Slice
+from tests.fakes import MemoryArchive, MemoryLog, a_post
+
+
+def render(item: Item) -> str:
+    return f"<article>{item.text}</article>"
+
+
+class Listener:
+    """Records what a channel tells."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def changed(self, first: int, last: int) -> None:
+        self.heard.append((first, last))
+
+    def ended(self, retry_ms: int) -> None:
+        self.heard.append("ended")
+
+
+class HubTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.log = MemoryLog(["e", "other"], window=10)
+        self.archive = MemoryArchive()
+
+    def start(self, window: int = 10) -> Hub:
+        hub = Hub({"e": render, "other": render}, self.log, self.archive, self.clock, window)
+        self.successResultOf(hub.start())
+        self.addCleanup(hub.stop)
+        return hub
+
+    def post(self, first: int, last: int) -> None:
+        self.log.append("e", None, [a_post(number) for number in range(first, last + 1)])
+
+    def archive_all(self) -> None:
+        """Copy the log as the strainer would, and trim it."""
+        state = self.log.events["e"]
+        held = self.archive.positions.get("e")
+        after = 0 if held is None else held.seq
+        new = [change for change in state.changes if change.seq > after]
+        self.successResultOf(self.archive.store("e", Lineage(state.epoch, ()), after, new))
+        self.log.trim("e", state.head)
+
+    def page(self, hub: Hub, limit: int = 5, before: int | None = None) -> FeedPage:
+        return self.successResultOf(hub.page("e", limit, before))
+
+    def ids(self, page: FeedPage) -> list[str]:
+        return [found.item.id for found in page.items]
+
+    def test_interfaces(self) -> None:
+        hub = self.start()
+        verifyObject(IFeed, hub)
+        verifyObject(IWitness, hub)
+
+    def test_what_was_appended_is_told_in_the_turn_in_which_it_was(self) -> None:
+        hub = self.start()
+        listener = Listener()
+        hub.channels["e"].subscribers.append(listener)
+        self.post(1, 3)
+        self.assertEqual(listener.heard, [(1, 3)])
+        self.assertEqual(hub.channels["e"].cursor, "e1:3")
+        self.assertEqual(hub.channels["other"].cursor, "e1:0")
+
+    def test_what_was_there_before_the_start_is_in_the_window(self) -> None:
+        self.post(1, 30)
+        channel = self.start(window=10).channels["e"]
+        self.assertEqual((channel.first, channel.head, channel.floor), (21, 30, 1))
+
+    def test_hints_during_a_read_lead_to_one_more(self) -> None:
+        hub = self.start()
+        channel = hub.channels["e"]
+        waiting: Deferred[Slice] = Deferred()
+        read, self.log.read = self.log.read, lambda *_: waiting  # type: ignore[method-assign]
+        self.log.tell("e")
+        self.log.read = read  # type: ignore[method-assign]
+        self.post(1, 2)
+        self.assertEqual(channel.head, 0)
+        waiting.callback(Slice("e1", 1, []))
+        self.assertEqual(channel.head, 2)
+
+    def test_a_lost_hint_costs_nothing_once_the_next_comes(self) -> None:
+        hub = self.start()
+        self.log._watchers.clear()
+        self.post(1, 2)
+        self.assertEqual(hub.channels["e"].head, 0)
+        hub.hint("e")
+        self.assertEqual(hub.channels["e"].head, 2)
+
+    def test_a_log_that_is_away_at_the_start_is_followed_when_it_is_back(self) -> None:
+        self.log.fault = LogUnavailable("no route")
+        hub = self.start()
+        self.assertFalse(hub.channels["e"].ready)
+        self.assertEqual(hub.check().state, "failed")
+        self.log.fault = None
+        self.clock.advance(1)
+        self.assertTrue(hub.channels["e"].ready)
+        self.assertEqual(hub.check().state, "ok")
+
+    def test_a_log_that_goes_away_is_followed_on_from_where_it_was(self) -> None:
+        hub = self.start()
+        self.post(1, 2)
+        self.log.fault = LogUnavailable("gone")
+        self.log.tell("e")
+        self.assertEqual(hub.check().state, "failed")
+        self.assertIn("gone", hub.check().detail)
+        self.log.fault = None
+        self.post(3, 4)
+        self.clock.advance(1)
+        self.assertEqual(hub.channels["e"].head, 4)
+        self.assertEqual(hub.check().state, "ok")
+
+    def test_a_new_epoch_sends_everybody_away_and_knows_its_parent(self) -> None:
+        hub = self.start()
+        listener = Listener()
+        hub.channels["e"].subscribers.append(listener)
+        self.post(1, 5)
+        self.log.renew("e", "e2", 3)
+        channel = hub.channels["e"]
+        self.assertEqual(listener.heard, [(1, 5), "ended"])
+        self.assertEqual((channel.cursor, channel.ancestors), ("e2:3", (Ancestor("e1", 3),)))
+        self.assertEqual(channel.locate(Cursor("e1", 5)), Resume(3, Gap(4, None, "epoch")))
+
+    def test_a_removal_takes_the_content_out_of_the_window(self) -> None:
+        hub = self.start()
+        self.log.append("e", None, [a_post(1, "canary"), a_post(1, "canary two", "2"), a_post(2)])
+        self.log.append("e", None, [Removed("push:1")])
+        channel = hub.channels["e"]
+        body = channel.updates(0, 10, None, rich=True)
+        assert body is not None
+        self.assertNotIn(b"canary", body)
+        self.assertEqual([c.type for c in channel.newest_first()],
+                         ["item.removed", "item.posted", "redacted", "redacted"])  # fmt: skip
+
+    def test_a_removal_also_covers_what_the_archive_has_not_yet_redacted(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        self.log.append("e", None, [Removed("push:2")])
+        bodies = self.successResultOf(Deferred.fromCoroutine(hub.channels["e"].history(0, 5, rich=False)))
+        self.assertIn(b'"redacted"', bodies[1])
+        self.assertNotIn("push:2", self.ids(self.page(hub, limit=100)))
+
+    def test_history_comes_from_the_log_and_then_from_the_archive(self) -> None:
+        self.post(1, 30)
+        hub = self.start(window=10)
+        channel = hub.channels["e"]
+        history = self.successResultOf(Deferred.fromCoroutine(channel.history(3, 4, rich=False)))
+        self.archive_all()
+        self.assertEqual(self.log.events["e"].base, 20)
+        archived = self.successResultOf(Deferred.fromCoroutine(channel.history(3, 4, rich=False)))
+        self.assertEqual(history, archived)
+        self.assertTrue(history[0].startswith(b'{"seq":4,'))
+
+    def test_history_that_nobody_can_tell_now_is_unavailable_and_no_gap(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        self.archive.fault = ArchiveUnavailable("down")
+        self.failureResultOf(
+            Deferred.fromCoroutine(hub.channels["e"].history(3, 4, rich=False)), ArchiveUnavailable
+        )
+
+    def test_a_range_that_is_really_gone_becomes_a_gap_for_who_asks_again(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        del self.archive.stored["e"][4:8]  # 5 to 8 are nowhere any more
+        channel = hub.channels["e"]
+        self.failureResultOf(Deferred.fromCoroutine(channel.history(4, 4, rich=False)), ArchiveUnavailable)
+        self.assertEqual(channel.locate(Cursor("e1", 4)), Resume(8, Gap(5, 8, "expired")))
+
+    def test_the_oldest_is_asked_for_again_when_it_was_not_known_at_the_start(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        self.archive.fault = ArchiveUnavailable("down")
+        channel = self.start(window=10).channels["e"]
+        self.assertIsNone(channel.locate(Cursor("e1", 3)))
+        self.assertEqual(channel.locate(Cursor("e1", 25)), Resume(25, None))
+        self.failureResultOf(Deferred.fromCoroutine(channel.seek(Cursor("e1", 3))), ArchiveUnavailable)
+        self.archive.fault = None
+        found = self.successResultOf(Deferred.fromCoroutine(channel.seek(Cursor("e1", 3))))
+        self.assertEqual(found, Resume(3, None))
+
+    # -- pages
+
+    def test_a_page_has_the_newest_items_and_says_whether_there_are_older(self) -> None:
+        self.post(1, 7)
+        hub = self.start()
+        page = self.page(hub, limit=5)
+        self.assertEqual(self.ids(page), [f"push:{n}" for n in (7, 6, 5, 4, 3)])
+        self.assertEqual((page.cursor, page.older), ("e1:7", 3))
+        last = self.page(hub, limit=5, before=page.older)
+        self.assertEqual((self.ids(last), last.older), (["push:2", "push:1"], None))
+
+    def test_paging_back_goes_on_into_the_archive(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        seen: list[str] = []
+        before: int | None = None
+        while True:
+            page = self.page(hub, limit=4, before=before)
+            seen += self.ids(page)
+            before = page.older
+            if before is None:
+                break
+        self.assertEqual(seen, [f"push:{n}" for n in range(30, 0, -1)])
+
+    def test_an_old_item_is_shown_with_an_edit_the_archive_does_not_know_yet(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        self.log.append("e", None, [a_post(5, "corrected", "2")])
+        texts = {found.item.id: found.item.text for found in self.page(hub, limit=100).items}
+        self.assertEqual(texts["push:5"], "corrected")
+
+    def test_without_an_archive_a_page_shows_what_is_at_hand(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        self.archive.fault = ArchiveUnavailable("down")
+        page = self.page(hub, limit=50)
+        self.assertEqual((len(page.items), page.older), (10, 21))
+        self.failureResultOf(hub.page("e", 50, page.older), ArchiveUnavailable)
+
+    # -- witness
+
+    def test_the_window_is_testimony(self) -> None:
+        self.post(1, 30)
+        hub = self.start(window=10)
+        told = self.successResultOf(hub.testimony("e"))
+        assert told is not None
+        self.assertEqual((told.epoch, told.oldest, told.head), ("e1", 21, 30))
+        self.assertEqual([change.seq for change in self.successResultOf(told.read(24, 3))], [25, 26, 27])
+        self.assertIsNone(self.successResultOf(hub.testimony("other")))
