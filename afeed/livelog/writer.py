@@ -55,6 +55,7 @@ class Writer:
         self._settled = settled
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._stopped: Deferred[None] | None = None
+        self._alive = False
         #: What went wrong with the last transaction, None while all is well.
         self.trouble: str | None = None
         #: How many jobs wait for the thread or run in it.
@@ -64,6 +65,8 @@ class Writer:
         """Open the database.  Fires when that is done; fails with what ``open`` raised, and then the thread
         has ended."""
         started: Deferred[None] = Deferred()
+        started.addErrback(self._not_started)
+        self._alive = True
         threading.Thread(target=self._run, args=(started,), name="afeed-livelog", daemon=True).start()
         return started
 
@@ -71,7 +74,10 @@ class Writer:
         """Fires when everything submitted is done and the database is closed; later submissions fail."""
         if self._stopped is None:
             self._stopped = Deferred()
-            self._queue.put(None)
+            if self._alive:
+                self._queue.put(None)
+            else:
+                self._stopped.callback(None)
         waiter: Deferred[None] = Deferred()
         self._stopped.addCallback(lambda _: waiter.callback(None))
         return waiter
@@ -191,6 +197,12 @@ class Writer:
         self._settled()
         for job in group:
             job.done.callback(job.result)
+
+    def _not_started(self, failure: Failure) -> Failure:
+        self._alive = False
+        if self._stopped is not None and not self._stopped.called:
+            self._stopped.callback(None)
+        return failure
 
     def _end(self) -> None:
         assert self._stopped is not None

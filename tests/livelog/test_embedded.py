@@ -1,0 +1,208 @@
+"""The live log in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from afeed.core.errors import LogUnavailable, LogUnusable
+from afeed.interfaces import Position
+from afeed.livelog.embedded import FILE, EmbeddedLog
+from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
+from tests.livelog.samples import MemoryWitness, post, posted
+
+
+class EmbeddedFixture(LiveLogFixture):
+    """Every log of one test works in the same directory."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.file = self.directory / FILE
+
+    def make(self, window: int, max_log_bytes: int, rng: Random, now: Callable[[], float]) -> EmbeddedLog:
+        return EmbeddedLog(self.directory, reactor, now, rng, window=window, max_log_bytes=max_log_bytes)
+
+    async def grant(self, log: EmbeddedLog, token: str | None) -> None:
+        log.lease_holder = token
+
+    async def lose(self, log: EmbeddedLog) -> None:
+        self.file.unlink()
+
+
+class EmbeddedContractTests(EmbeddedFixture, LiveLogContract, TestCase):
+    """The contract."""
+
+
+class EmbeddedTests(EmbeddedFixture, TestCase):
+    """What is the embedded log's own."""
+
+    async def test_after_stop_there_is_one_file_with_everything_in_it(self) -> None:
+        log = await self.open()
+        waiting = [log.append("e", None, [post(n)]) for n in range(50)]
+        await self.close(log)
+        self.assertEqual([(await d)[0].seq for d in waiting], list(range(1, 51)))
+        self.assertEqual([path.name for path in self.directory.iterdir()], [FILE])
+        with sqlite3.connect(self.file) as connection:
+            self.assertEqual(connection.execute("SELECT count(*) FROM entry").fetchone(), (50,))
+        connection.close()
+
+    async def test_a_stopped_log_refuses(self) -> None:
+        log = await self.open()
+        await self.close(log)
+        with self.assertRaises(LogUnavailable):
+            await self.append(log, post(1))
+
+    async def test_appends_that_come_together_share_a_commit(self) -> None:
+        log = await self.open()
+        commits: list[str] = []
+        await log._writer.read(lambda db: db.connection.set_trace_callback(commits.append))
+        await self.gather(log, 200)
+        self.assertLess(commits.count("COMMIT"), 20)
+
+    async def gather(self, log: Any, count: int) -> None:
+        waiting = [log.append("e", None, [post(n)]) for n in range(count)]
+        for deferred in waiting:
+            await deferred
+
+    async def test_a_watcher_hears_before_the_append_fires(self) -> None:
+        log = await self.open()
+        order: list[str] = []
+        log.watch(order.append)
+        waiting = log.append("e", None, [post(1)])
+        waiting.addCallback(lambda recorded: order.append("fired"))
+        await waiting
+        self.assertEqual(order, ["e", "fired"])
+
+    # Faults of the disk
+
+    async def fill_disk(self, log: Any, pages: int) -> None:
+        """Make SQLite say that the disk is full once the file has ``pages`` pages more; 0 ends it."""
+
+        def limit(db: Any) -> None:
+            (size,) = db.connection.execute("PRAGMA page_count").fetchone()
+            db.connection.execute(f"PRAGMA max_page_count={size + pages if pages else 2**30}")
+
+        await log._writer.read(limit)
+
+    async def test_a_full_disk_refuses_the_batch_and_recovers_by_itself(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        await self.fill_disk(log, 3)
+        with self.assertRaises(LogUnavailable):
+            await self.append(
+                log, *(post(n, text="x" * 4000) for n in range(2, 30)), position=Position("x", "1")
+            )
+        self.assertEqual(log.check().state, "failed")
+        self.assertIn("full", log.check().detail)
+        self.assertEqual((await log.head("e")).seq, 1)
+        self.assertIsNone(await log.position("e", "x"))
+        self.assertEqual(log.check().state, "failed")
+        await self.fill_disk(log, 0)
+        self.assertEqual(await self.append(log, post(1), post(2)), [(1, False), (2, True)])
+        self.assertEqual(log.check().state, "ok")
+
+    async def test_health_notices_the_end_of_trouble_without_an_append(self) -> None:
+        log = await self.open()
+        await log._writer.read(lambda db: db.connection.execute("PRAGMA query_only=ON"))
+        with self.assertRaises(LogUnavailable):
+            await self.append(log, post(1))
+        self.assertEqual(log.check().state, "failed")
+        await log._writer.read(lambda db: db.connection.execute("PRAGMA query_only=OFF"))
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
+        self.assertEqual(await self.append(log, post(1)), new(1))
+
+    async def test_a_defect_in_one_write_is_undone_alone(self) -> None:
+        log = await self.open()
+
+        def broken(db: Any) -> None:
+            db.append("e", None, [], "", Position("x", "1"))
+            raise ZeroDivisionError
+
+        first, bad, last = (
+            log.append("e", None, [post(1)]),
+            log._writer.write(broken),
+            log.append("e", None, [post(2)]),
+        )
+        self.assertEqual(await first, new(1))
+        with self.assertRaises(LogUnavailable):
+            await bad
+        self.assertEqual(await last, new(2))
+        self.assertIsNone(await log.position("e", "x"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    # Files that cannot be used
+
+    async def refuse(self, words: str) -> None:
+        before = self.file.read_bytes()
+        with self.assertRaises(LogUnusable) as caught:
+            await self.open()
+        self.assertIn(words, str(caught.exception))
+        self.assertIn(str(self.file), str(caught.exception))
+        self.assertEqual(self.file.read_bytes(), before)
+
+    async def filled(self) -> None:
+        log = await self.open()
+        await self.append(log, *(post(n, text="x" * 500) for n in range(200)))
+        await self.close(log)
+
+    async def test_a_file_that_is_no_database_is_refused(self) -> None:
+        self.file.write_bytes(b"Dear diary, " * 100)
+        await self.refuse("not a live log")
+
+    async def test_an_empty_file_is_refused(self) -> None:
+        self.file.write_bytes(b"")
+        await self.refuse("not a live log")
+
+    async def test_a_file_of_another_program_is_refused(self) -> None:
+        connection = sqlite3.connect(self.file)
+        connection.execute("CREATE TABLE event (slug)")
+        connection.close()
+        await self.refuse("another program")
+
+    async def test_a_file_of_a_newer_version_is_refused(self) -> None:
+        await self.filled()
+        connection = sqlite3.connect(self.file)
+        connection.execute("PRAGMA user_version=999")
+        connection.close()
+        await self.refuse("newer afeed")
+
+    async def test_a_truncated_file_is_refused(self) -> None:
+        await self.filled()
+        data = self.file.read_bytes()
+        self.file.write_bytes(data[: len(data) // 2])
+        await self.refuse("damaged")
+
+    async def test_a_damaged_file_is_refused(self) -> None:
+        await self.filled()
+        data = bytearray(self.file.read_bytes())
+        middle = len(data) // 2 // 4096 * 4096
+        data[middle : middle + 4096] = b"\x55" * 4096
+        self.file.write_bytes(data)
+        await self.refuse("damaged")
+
+    async def test_what_is_left_beside_a_deleted_file_does_not_come_back(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        wal = self.file.with_name(FILE + "-wal").read_bytes()
+        await self.close(log)
+        self.file.unlink()
+        self.file.with_name(FILE + "-wal").write_bytes(wal)
+        log = await self.open(witnesses=[MemoryWitness("old", [posted(1, "other")])])
+        self.assertEqual([c["item"]["id"] for c in await self.changes(log)], ["push:other"])
+
+    async def test_an_interrupted_recovery_leaves_nothing_behind(self) -> None:
+        log = await self.open()
+        await log._writer.write(lambda db: db.restore(db.create(None, "x", ()), [posted(1)], 0))
+        await self.close(log)
+        log = await self.open()
+        self.assertEqual(await log._writer.read(lambda db: len(db._events)), 1)
+        rows = await log._writer.read(lambda db: db.connection.execute("SELECT count(*) FROM entry").fetchone())
+        self.assertEqual(rows, (0,))
