@@ -1,0 +1,418 @@
+"""How the live page behaves towards a server that misbehaves: in a real browser, against a scripted server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import blockingCallFromThread, deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.browser.chromium import Watched, chromium, watched_page
+from tests.browser.scripted import ScriptedServer
+from tests.servers.process import wait_until
+from tests.web.samples import make_item
+
+T = TypeVar("T")
+
+
+class ScriptedCase(TestCase):
+    """Runs each scenario in a thread of its own, beside the reactor in which the server lives."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        from twisted.internet import reactor
+
+        self.reactor = reactor
+        self.server = ScriptedServer(reactor, *map(make_item, range(1, 4)))
+        self.url = self.server.listen()
+        self.addCleanup(self.server.stop)
+
+    def browse(self, scenario: Callable[[Watched], None], **options: Any) -> Deferred[None]:
+        """Run ``scenario`` with a fresh page; nothing may have been complained about in the end."""
+
+        def run() -> None:
+            with chromium() as browser, watched_page(browser, self.url, **options) as watched:
+                scenario(watched)
+                self.assertEqual((watched.complaints, watched.dialogs), ([], []))
+
+        return deferToThread(run)
+
+    def do(self, action: Callable[..., T], *arguments: Any) -> T:
+        """Call ``action`` where the server lives."""
+        return blockingCallFromThread(self.reactor, action, *arguments)
+
+    def open(self, watched: Watched, query: str = "") -> None:
+        watched.page.goto(f"{self.url}/rehearsal{query}")
+
+    def post(self, number: int, **other: Any) -> None:
+        self.do(self.server.post, make_item(number, **other))
+
+
+class TransportTests(ScriptedCase):
+    def test_a_websocket_is_the_first_choice(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.assertEqual(watched.state(), "Live")
+            self.assertEqual(self.server.asked, [("websocket", "k3f9:3")])
+            self.post(4)
+            watched.wait_for_item("push:4")
+            self.assertEqual(watched.ids(), ["push:4", "push:3", "push:2", "push:1"])
+
+        return self.browse(scenario)
+
+    def test_a_refused_websocket_falls_back_to_events(self) -> Deferred[None]:
+        self.server.refused = {"websocket"}
+
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("sse")
+            self.assertEqual(
+                [asked for asked, _ in self.server.asked], ["websocket", "websocket", "poll", "sse"]
+            )
+            self.post(4)
+            watched.wait_for_item("push:4")
+
+        return self.browse(scenario)
+
+    def test_where_only_requests_get_through_it_asks(self) -> Deferred[None]:
+        self.server.refused = {"websocket", "sse"}
+
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("longpoll")
+            self.post(4)
+            watched.wait_for_item("push:4")
+
+        return self.browse(scenario)
+
+    def test_each_transport_can_be_asked_for(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            number = 3
+            for name in ("websocket", "sse", "longpoll", "poll"):
+                number += 1
+                self.open(watched, f"?transport={name}")
+                watched.wait_live(name)
+                self.post(number)
+                watched.wait_for_item(f"push:{number}")
+            self.assertEqual(watched.state(), "Live, every few seconds")
+
+        return self.browse(scenario)
+
+    def test_a_server_that_is_away_is_waited_for_on_the_same_transport(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.server.refused = {"websocket", "sse", "poll"}
+            self.do(self.server.drop)
+            wait_until(lambda: ("poll", "k3f9:3") in self.server.asked, "the page to look for the server")
+            self.assertEqual(watched.state(), "Connection lost, trying again")
+            self.post(4)
+            self.server.refused = set()
+            watched.wait_live("websocket")
+            watched.wait_for_item("push:4")
+            self.assertNotIn("sse", [asked for asked, _ in self.server.asked])
+            self.assertEqual(watched.ids(), ["push:4", "push:3", "push:2", "push:1"])
+
+        return self.browse(scenario)
+
+    def test_a_better_transport_takes_over_when_it_works_again(self) -> Deferred[None]:
+        self.server.refused = {"websocket"}
+
+        def scenario(watched: Watched) -> None:
+            watched.page.clock.install()
+            self.open(watched)
+            watched.page.clock.run_for(10_000)
+            watched.wait_live("sse")
+            self.server.refused = set()
+            for number in range(4, 10):
+                self.post(number)
+                watched.wait_for_item(f"push:{number}")
+                watched.page.clock.run_for(14_000)
+            watched.wait_live("websocket")
+            wait_until(lambda: self.server.viewers == ["websocket"], "the old connection to end")
+            self.post(10)
+            watched.wait_for_item("push:10")
+            self.assertEqual(watched.ids(), [f"push:{number}" for number in range(10, 0, -1)])
+
+        return self.browse(scenario)
+
+    def test_two_missed_pings_give_a_transport_up(self) -> Deferred[None]:
+        self.server.mute = {"websocket"}
+
+        def scenario(watched: Watched) -> None:
+            watched.page.clock.install()
+            self.open(watched)
+            wait_until(lambda: "websocket" in self.server.viewers, "a connection")
+            # Not a word on it, twice, while a poll gets through.
+            watched.page.clock.run_for(10_500)
+            wait_until(lambda: len(self.server.asked) >= 1, "the first try")
+            watched.page.clock.run_for(2_000)
+            wait_until(lambda: len(self.server.asked) >= 2, "the second try")
+            watched.page.clock.run_for(10_500)
+            watched.wait_live("sse")
+            watched.page.clock.run_for(31_000)
+            watched.wait_live("sse")
+            watched.page.clock.run_for(2_000)
+            wait_until(lambda: self.server.asked[-1][0] == "poll", "silence to be noticed")
+            watched.wait_live("longpoll")
+
+        return self.browse(scenario)
+
+    def test_pings_keep_a_connection(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            watched.page.clock.install()
+            self.open(watched)
+            watched.wait_live("websocket")
+            for _ in range(6):
+                watched.page.clock.run_for(15_000)
+                self.do(self.server.send, {"type": "ping", "cursor": self.server.head})
+                self.post(len(self.server.changes) + 1)
+                watched.wait_for_item(f"push:{len(self.server.changes)}")
+            self.assertEqual(self.server.asked, [("websocket", "k3f9:3")])
+
+        return self.browse(scenario)
+
+    def test_a_goodbye_is_obeyed(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            watched.page.clock.install()
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.do(self.server.send, {"type": "bye", "retry_ms": 60_000})
+            watched.page.wait_for_selector('#connection[data-state="waiting"]')
+            watched.page.clock.run_for(59_000)
+            self.assertEqual(len(self.server.asked), 1)
+            watched.page.clock.run_for(32_000)
+            watched.wait_live("websocket")
+
+        return self.browse(scenario)
+
+    def test_coming_back_to_the_tab_ends_the_wait(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.do(self.server.send, {"type": "bye", "retry_ms": 3_600_000})
+            watched.page.wait_for_selector('#connection[data-state="waiting"]')
+            self.post(4)
+            watched.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            watched.wait_live("websocket")
+            watched.wait_for_item("push:4")
+
+        return self.browse(scenario)
+
+
+class IntegrityTests(ScriptedCase):
+    def marks(self, watched: Watched) -> list[str]:
+        return [element.inner_text() for element in watched.page.query_selector_all(".gap")]
+
+    def test_a_gap_becomes_a_mark_between_the_posts(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            gap = {"type": "gap", "from": 4, "to": 9, "reason": "expired", "cursor": "k3f9:9"}
+            self.do(self.server.send, gap)
+            self.server.changes += [{"seq": seq, "type": "redacted"} for seq in range(4, 10)]
+            self.post(10)
+            watched.wait_for_item("push:10")
+            self.assertEqual(self.marks(watched), ["Some posts may be missing here. Load the page again"])
+            self.assertEqual(
+                watched.page.eval_on_selector_all(
+                    "#stream > *", "all => all.map(entry => entry.firstElementChild.id || 'mark')"
+                ),
+                ["item-push:10", "mark", "item-push:3", "item-push:2", "item-push:1"],
+            )
+
+        return self.browse(scenario)
+
+    def test_a_hole_in_the_numbers_is_noticed(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.server.changes.append({"seq": 4, "type": "redacted"})
+            self.post(5)
+            watched.wait_for_item("push:5")
+            self.assertEqual(len(self.marks(watched)), 1)
+
+        return self.browse(scenario)
+
+    def test_what_comes_twice_is_shown_once(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.post(4)
+            message = {"type": "changes", "cursor": self.server.head, "changes": self.server.changes}
+            self.do(self.server.send, message)
+            self.post(5)
+            watched.wait_for_item("push:5")
+            self.assertEqual(watched.ids(), [f"push:{number}" for number in (5, 4, 3, 2, 1)])
+            self.assertEqual(self.marks(watched), [])
+
+        return self.browse(scenario)
+
+    def test_an_item_known_by_its_id_is_not_shown_twice_in_a_new_epoch(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.server.epoch = "n3w"
+            self.server.gap = {"from": None, "to": None, "reason": "epoch", "cursor": "n3w:0"}
+            everything = {"type": "changes", "cursor": "n3w:3", "changes": self.server.changes}
+            self.do(self.server.drop)
+            wait_until(lambda: len(self.server.asked) == 2, "the page to come back")
+            self.do(self.server.send, everything)
+            self.post(4)
+            watched.wait_for_item("push:4")
+            self.assertEqual(watched.ids(), [f"push:{number}" for number in (4, 3, 2, 1)])
+            self.assertEqual(len(self.marks(watched)), 1)
+
+        return self.browse(scenario)
+
+    def test_an_outage_upstream_is_told_and_its_end_too(self) -> Deferred[None]:
+        gap = {"type": "source.gap", "source": "x", "from": "2026-11-22T12:00:00Z", "reason": "silent"}
+
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.do(self.server.append, {**gap, "to": None, "state": "open", "fetched": 0})
+            watched.page.wait_for_selector(".gap")
+            self.assertIn("Nothing can be fetched from X", self.marks(watched)[0])
+            closed = {**gap, "to": "2026-11-22T12:05:00Z", "state": "closed", "fetched": 7}
+            self.do(self.server.append, closed)
+            watched.page.wait_for_function("document.querySelector('.gap').innerText.includes('7 posts')")
+            self.assertEqual(len(self.marks(watched)), 1)
+
+        return self.browse(scenario)
+
+    def test_a_position_that_the_server_refuses_is_given_up_and_told(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+
+            def refuse() -> None:
+                for viewer in self.server._viewers:
+                    viewer.sendClose(4400, "bad cursor")
+
+            self.do(refuse)
+            wait_until(lambda: ("websocket", None) in self.server.asked, "the page to start over")
+            self.post(4)
+            watched.wait_for_item("push:4")
+            self.assertEqual(len(self.marks(watched)), 1)
+
+        return self.browse(scenario)
+
+
+class ListTests(ScriptedCase):
+    def test_an_edit_replaces_in_place_and_a_removal_removes(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            edited = {**self.server._posted(make_item(2, html="<p>corrected</p>")), "type": "item.edited"}
+            self.do(self.server.append, edited)
+            watched.page.wait_for_function("document.querySelector('#stream').innerText.includes('corrected')")
+            self.assertEqual(watched.ids(), ["push:3", "push:2", "push:1"])
+            self.do(self.server.remove, "push:3")
+            watched.page.wait_for_function("!document.getElementById('item-push:3')")
+            self.assertEqual(watched.ids(), ["push:2", "push:1"])
+
+        return self.browse(scenario)
+
+    def test_what_is_not_on_the_page_is_ignored(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.do(self.server.append, {**self.server._posted(make_item(99)), "type": "item.edited"})
+            self.do(self.server.remove, "push:98")
+            self.do(self.server.append, {"type": "redacted"})
+            self.do(self.server.append, {"type": "something.new", "whatever": 1})
+            self.post(8)
+            watched.wait_for_item("push:8")
+            self.assertEqual(watched.ids(), ["push:8", "push:3", "push:2", "push:1"])
+
+        return self.browse(scenario)
+
+    def test_while_one_reads_new_posts_wait_behind_a_button(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            page = watched.page
+            for number in range(4, 40):
+                self.post(number)
+            self.server.feed.items = [make_item(number) for number in range(1, 40)]
+            self.open(watched)
+            watched.wait_live("websocket")
+            page.evaluate("scrollTo(0, 1000)")
+            page.wait_for_function("scrollY === 1000")
+            before = page.evaluate("document.getElementById('item-push:30').getBoundingClientRect().top")
+            for number in range(40, 43):
+                self.post(number)
+            page.wait_for_selector("#news:has-text('3 new posts')")
+            self.do(self.server.remove, "push:41")
+            page.wait_for_selector("#news:has-text('2 new posts')")
+            edited = {**self.server._posted(make_item(40, html="<p>corrected</p>")), "type": "item.edited"}
+            self.do(self.server.append, edited)
+            self.assertEqual(watched.ids()[0], "push:39")
+            after = page.evaluate("document.getElementById('item-push:30').getBoundingClientRect().top")
+            self.assertEqual(before, after)
+            page.click("#news")
+            watched.wait_for_item("push:42")
+            self.assertEqual(watched.ids()[:3], ["push:42", "push:40", "push:39"])
+            self.assertIn("corrected", page.inner_text("#stream"))
+            self.assertTrue(page.is_hidden("#news"))
+            self.assertEqual(page.evaluate("scrollY"), 0)
+
+        return self.browse(scenario, reduced_motion="reduce")
+
+    def test_the_page_does_not_grow_for_ever(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            for number in range(4, 600):
+                self.server.changes.append({"seq": number, **self.server._posted(make_item(number))})
+            message = {"type": "changes", "cursor": self.server.head, "changes": self.server.changes}
+            self.do(self.server.send, message)
+            watched.wait_for_item("push:599")
+            self.assertEqual(watched.ids(), [f"push:{number}" for number in range(599, 99, -1)])
+            older = watched.page.get_attribute("#older", "href")
+            self.assertEqual(older, f"{self.url}/rehearsal?before=100")
+
+        return self.browse(scenario)
+
+    def test_times_tick(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            watched.page.clock.install(time="2026-11-22T11:59:30Z")
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.assertEqual(watched.page.inner_text("#stream time >> nth=0"), "now")
+            watched.page.clock.run_for(200_000)
+            self.assertEqual(watched.page.inner_text("#stream time >> nth=0"), "4 min")
+
+        return self.browse(scenario)
+
+    def test_the_first_post_of_an_event_replaces_the_empty_page(self) -> Deferred[None]:
+        self.server.feed.items.clear()
+        self.server.changes.clear()
+
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.assertTrue(watched.page.is_visible("#empty"))
+            self.post(1)
+            watched.wait_for_item("push:1")
+            self.assertTrue(watched.page.is_hidden("#empty"))
+
+        return self.browse(scenario)
+
+    def test_the_wall_shows_new_posts_and_keeps_its_last_screen(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            watched.page.goto(f"{self.url}/rehearsal/wall")
+            watched.wait_live("websocket")
+            for number in range(4, 20):
+                self.post(number)
+            watched.wait_for_item("push:19")
+            self.assertEqual(watched.ids(), [f"push:{number}" for number in range(19, 7, -1)])
+            self.server.refused = {"websocket", "sse", "poll"}
+            self.do(self.server.drop)
+            watched.page.wait_for_selector('#connection[data-state="waiting"]')
+            self.assertEqual(len(watched.ids()), 12)
+
+        return self.browse(scenario)
