@@ -76,7 +76,8 @@ class Player:
         for entry in self._entries[played : played + MAX_BATCH]:
             if self._origin + entry.at / self._speed > seconds:
                 break
-            drafts.append(shifted(entry.draft, start + entry.created / self._speed, lap))
+            written = min(entry.created, entry.at)  # nothing is posted before it was written
+            drafts.append(shifted(entry.draft, start + written / self._speed, lap))
         return drafts
 
     def advance(self, count: int) -> Place:

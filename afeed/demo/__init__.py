@@ -1,7 +1,7 @@
 """A bundled recording of a small invented conference, for a first look without any account.
 
-``conference.jsonl`` is played by :class:`afeed.sources.replay.Replay` over and over; the drawings its items show
-are in ``photos/`` and are served at :data:`PHOTO_PATH`.
+``conference.jsonl`` is played by :class:`afeed.sources.replay.Replay` over and over; the drawings its items
+show are in ``photos/`` and are served at :data:`PHOTO_PATH`.
 """
 
 from __future__ import annotations

@@ -8,23 +8,25 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
 
-from afeed.core.change import EDITED, POSTED, REMOVED, compose
+from afeed.core.change import EDITED, POSTED, REMOVED, compose, timestamp
 from afeed.core.draft import Draft, Posted, Removed, prepare
 from afeed.core.item import Author, Item, Media, Quote
 from afeed.core.normalise.finder import find
 from afeed.core.normalise.text import Markup, Span, render, shortened
+from afeed.core.normalise.values import rfc3339
 from afeed.demo import PHOTO_PATH, PHOTOS, RECORDING
 from afeed.demo.script import Entry, Script, ScriptError, read_script
 
 SCRIPT = Path(__file__).with_name("day.txt")
 
-_DATE = "2026-06-12"
+_MIDNIGHT = datetime(2026, 6, 12, tzinfo=UTC).timestamp()
 #: The recording starts when the doors open; what was posted before is there at once, with its own time.
 _DOORS = 9 * 3600
 _SITE = "https://example.org"
@@ -34,12 +36,11 @@ _SIZE = re.compile(r'<svg [^>]*width="(\d+)" height="(\d+)"')
 
 def _at(seconds: float) -> str:
     """Seconds since midnight as the 24-character time of a change."""
-    millis = round(seconds * 1000)
-    return f"{_DATE}T{millis // 3_600_000:02d}:{millis // 60_000 % 60:02d}:{millis // 1000 % 60:02d}.{millis % 1000:03d}Z"
+    return timestamp(_MIDNIGHT + round(seconds, 3))
 
 
 def _whole(seconds: float) -> str:
-    return _at(int(seconds))[:19] + "Z"
+    return rfc3339(datetime.fromtimestamp(_MIDNIGHT + seconds, UTC))
 
 
 class _Builder:
@@ -166,7 +167,7 @@ def main(argv: list[str] = sys.argv, *, script: Path = SCRIPT, out: Path = RECOR
     if argv[1:]:
         return f"usage: python -m afeed.demo.build (reads {script.name}, writes {out.name})"
     with script.open(encoding="utf-8") as lines:
-        recording = list(build(read_script(lines), Random(script.name)))
+        recording = list(build(read_script(lines), Random(script.name)))  # noqa: S311 - no secret
     out.write_bytes(b"".join(recording))
     print(f"{out.name}: {len(recording)} changes")
     return 0

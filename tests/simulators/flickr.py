@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentParser, Namespace
 from collections import deque
 from collections.abc import Callable
@@ -109,6 +110,9 @@ FAULTS: dict[str, Fault] = {
     "endless": _endless,
 }
 """What may go into :attr:`FlickrSimulator.faults`."""
+
+#: Those that no operator has to do anything about.
+PASSING = sorted(FAULTS.keys() - {"1", "100", "403", "redirect"})
 
 
 class FlickrSimulator:
@@ -211,35 +215,52 @@ class _Drawings(Resource):
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The options of ``python -m tests.simulators flickr``."""
-    parser.add_argument("--port", type=int, default=9002, help="listen on 127.0.0.1:PORT (default 9002)")
-    parser.add_argument("--tag", default="aneventapart", help="the tag that the photos carry")
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between two new photos (default 5)")
-    parser.add_argument("--late", type=float, default=0.1, help="share of photos that are found minutes late")
+    parser.add_argument("--tag", default="aneventapart", help="the tag that the photos carry (%(default)s)")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two photos (%(default)g)")
     parser.add_argument(
-        "--fault-rate", type=float, default=0.0, help="share of requests that fail, each in another way"
+        "--late", type=float, default=0.1, help="share of photos that are found minutes late (%(default)g)"
+    )
+    parser.add_argument(
+        "--fault-rate", type=float, default=0.0, help="share of time in which requests fail (%(default)g)"
+    )
+    parser.add_argument("--fault", choices=sorted(FAULTS), help="fail always, and in this way")
+
+
+def serve(reactor: Any, options: Namespace) -> str:
+    """Listen, and add a new photo every few seconds; what to tell the person who started it."""
+    simulator = FlickrSimulator(reactor, time.time)
+    simulator.listen(options.port)
+    loop = LoopingCall(_Uploads(simulator, options, time.time, Random()).add)
+    loop.clock = reactor
+    loop.start(options.every)
+    return (
+        f"Flickr answers at {simulator.url} with photos tagged {options.tag}\n\n  [accounts.flickr]\n"
+        f'  api_key_env = "AFEED_FLICKR_API_KEY"  # any key will do\n  api_url = "{simulator.url}"'
     )
 
 
-def start(reactor: Any, arguments: Namespace, now: Callable[[], float], rng: Random) -> FlickrSimulator:
-    """Run with the options of :func:`add_arguments`; a new photo comes every few seconds until the reactor
-    stops."""
-    simulator = FlickrSimulator(reactor, now)
-    simulator.listen(arguments.port)
-    passing = [name for name in FAULTS if name not in ("100", "1", "403", "redirect")]
-    count = 0
+class _Uploads:
+    """People who upload photos."""
 
-    def add() -> None:
-        nonlocal count
-        count += 1
-        uploaded = int(now())
-        photo = invented(count, uploaded, (arguments.tag,))
-        if rng.random() < arguments.late:
+    def __init__(
+        self, simulator: FlickrSimulator, options: Namespace, now: Callable[[], float], rng: Random
+    ) -> None:
+        self._simulator = simulator
+        self._options = options
+        self._now = now
+        self._rng = rng
+        self._count = int(now())  # ids go on from those of an earlier run
+
+    def add(self) -> None:
+        """One more photo, and perhaps trouble until the next one."""
+        options, rng, simulator = self._options, self._rng, self._simulator
+        self._count += 1
+        uploaded = int(self._now())
+        photo = invented(self._count, uploaded, (options.tag,))
+        if rng.random() < options.late:
             photo.indexed = uploaded + rng.randrange(60, 300)
         simulator.library.add(photo)
-        simulator.lasting = rng.choice(passing) if rng.random() < arguments.fault_rate else None
-
-    loop = LoopingCall(add)
-    loop.clock = reactor
-    loop.start(arguments.every)
-    print(f"Flickr: photos tagged {arguments.tag} at api_url = {simulator.url}", flush=True)
-    return simulator
+        if options.fault is not None:
+            simulator.lasting = options.fault
+        else:
+            simulator.lasting = rng.choice(PASSING) if rng.random() < options.fault_rate else None
