@@ -40,7 +40,7 @@ def invented(number: int, uploaded: int, tags: tuple[str, ...] = ("aneventapart"
     name, alias = OWNERS[number % len(OWNERS)]
     return Photo(
         id=str(52_980_000_000 + number),
-        title=f"{TITLES[number % len(TITLES)]} ({number})",
+        title=f"{TITLES[number % len(TITLES)]} ({number % 1000})",
         description='Seen at <a href="https://example.org/">the event</a>' if number % 3 == 0 else "",
         tags=tags,
         owner=f"{10_000_000 + number % len(OWNERS)}@N00",
