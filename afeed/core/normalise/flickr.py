@@ -62,7 +62,7 @@ LICENCES = {
 _PASSING_CODES = frozenset({10, 105, 106, 201})
 _PASSING_WORDS = "not currently available"
 
-_WRAPPER = re.compile(rb"\s*jsonFlickrApi\((.*)\)\s*;?\s*\Z", re.DOTALL)
+_WRAPPER = b"jsonFlickrApi("
 _XML_REPLY = re.compile(rb"\s*(?:<\?xml[^>]{0,200}\?>\s*)?<rsp\s+stat=[\"'](ok|fail)[\"']")
 _XML_ERROR = re.compile(rb"<err\s+([^>]{0,2000}?)/?>")
 _XML_ATTRIBUTE = re.compile(r"(code|msg)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
@@ -115,14 +115,19 @@ def read_page(body: bytes) -> Page:
         raise (
             _xml_failure(body) if xml[1] == b"fail" else BadInput("Flickr answered in XML: ask for format=json")
         )
-    wrapped = _WRAPPER.match(body)
-    value = mapping(decode_json(wrapped[1] if wrapped is not None else body))
+    value = mapping(decode_json(_unwrapped(body.strip())))
     if value.get("stat") == "fail":
         raise _failure(integer(value.get("code")) or 0, string(value.get("message")) or "no reason given")
     photos = value.get("photos")
     if not isinstance(photos, dict) or not isinstance(photos.get("photo"), list):
         raise BadInput("the reply has no list of photos")
     return _page(photos)
+
+
+def _unwrapped(body: bytes) -> bytes:
+    if not body.startswith(_WRAPPER):
+        return body
+    return body.removeprefix(_WRAPPER).removesuffix(b";").rstrip().removesuffix(b")")
 
 
 def _failure(code: int, message: str) -> Failure:

@@ -76,7 +76,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What became of one post: a draft, or the reason why there is none."""
+    """What became of one post: a draft and how it was mended, or the reason why there is none."""
 
     draft: Posted | None = None
     dropped: str | None = None
@@ -132,16 +132,16 @@ def make(post: Post) -> Made:
         shared_by, post = post.author or UNKNOWN_AUTHOR, _without_original(post, post.shared_id)
         version, warnings = _FALLBACK_VERSION, ("no-original",)
     if len(post.raw) > MAX_TEXT_CHARS:
-        return Made(None, "oversize", warnings, newest_id)
+        return Made(None, "oversize", newest_id=newest_id)
     if post.author is None:
         warnings += ("no-author",)
     if post.first_id is None:
         warnings += ("no-id",)
     item = _item(post, shared_by)
     if item is None:
-        return Made(None, "malformed", warnings, newest_id)
+        return Made(None, "malformed", newest_id=newest_id)
     if len(encode_item(item)) > MAX_ITEM_BYTES:
-        return Made(None, "oversize", warnings, newest_id)
+        return Made(None, "oversize", newest_id=newest_id)
     return Made(Posted(item, version or "0"), None, warnings, newest_id)
 
 
