@@ -25,7 +25,8 @@ from afeed.settings import Event, ReplaySource, Server, Settings, Store
 
 __all__ = ["DEMO_SPEED", "ConfigurationError", "Problem", "check", "demo", "load"]
 
-_DEMO_DAYS = 365
+#: Longer than anybody looks at a demo without starting it again, which begins a new week.
+_DEMO_DAYS = 6
 
 
 def load(path: str | Path, environ: Mapping[str, str]) -> Settings:

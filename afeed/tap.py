@@ -47,6 +47,9 @@ from afeed.web.fragments import Fragments
 from afeed.web.front import Front
 from afeed.web.health import Health
 
+#: How many connections may wait to be accepted; the kernel's own limit (net.core.somaxconn) applies as well.
+BACKLOG = 4096
+
 
 class Options(BaseOptions):
     """The command line.  A configuration that is wrong in any way ends the program with status 2."""
@@ -140,7 +143,7 @@ def assemble(
             preflight=lambda: _preflight(settings),
             hold=lambda: hold(store.data_dir),
             listen=[
-                (description, partial(serverFromString(reactor, description).listen, front))
+                (description, partial(serverFromString(reactor, _with_backlog(description)).listen, front))
                 for description in server.listen
             ],
             log=live_log,
@@ -161,6 +164,12 @@ def assemble(
     routes.answer(Health(node.checks, node.ready, routes.viewers, metrics).paths)
     _offer_readings(metrics, hub, strainer)
     return node
+
+
+def _with_backlog(description: str) -> str:
+    """Twisted's default of 50 would make a herd that comes back after a restart wait for seconds."""
+    stream = description.partition(":")[0] in ("tcp", "tcp6", "ssl", "unix")
+    return f"{description}:backlog={BACKLOG}" if stream and ":backlog=" not in description else description
 
 
 def _live_log(settings: Settings, reactor: Any, now: Callable[[], float], rng: Random) -> ILiveLog:
