@@ -44,6 +44,8 @@ STALL_S = 30.0
 RECHECK_S = 60.0
 #: A connection that has lasted this long was a good one (seconds).
 LASTING_S = 60.0
+#: The least wait between the end of a connection and the next attempt (seconds).
+SETTLE_S = 0.05
 
 
 class Result(NamedTuple):
@@ -93,6 +95,7 @@ class XStream:
         self._newest: dict[str, int] = {}
         self._fault: Fault | None = None
         self._due = 0.0
+        self._wanted_then: dict[str, str] = {}
         self._response: IResponse | None = None
         self._body: StreamBody | None = None
         self._failure: Failure | None = None
@@ -147,6 +150,7 @@ class XStream:
             return
         wait = self._backoff.wait(move.fault, result.until_reset)
         self._due = self._clock.seconds() + wait
+        self._wanted_then = dict(self._wanted())
         self._vitals.went_down(self._now(), result.reason, move.fault, wait)
         if before is State.STREAMING:
             self._vitals.stream_ended(delivered=result.outcome is Outcome.DROPPED)
@@ -222,10 +226,13 @@ class XStream:
         return Result(Outcome.BARREN, f"{reason}, and nothing had come")
 
     async def _wait(self) -> Result:
-        wanted = before = dict(self._wanted())
+        # Even a wait of nothing takes a moment, so that X has heard of the old connection's end and does not
+        # take the new one for a second.
+        await self._sleep(SETTLE_S)
+        wanted = dict(self._wanted())
         while wanted and (left := self._due - self._clock.seconds()) > 0:
             # A correction of what is refused need not wait; nothing else ends a wait early.
-            if self._fault is Fault.REFUSED and wanted != before:
+            if self._fault is Fault.REFUSED and wanted != self._wanted_then:
                 break
             await self._sleep(min(left, RECHECK_S))
             wanted = dict(self._wanted())

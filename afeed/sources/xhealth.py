@@ -21,8 +21,8 @@ GRACE_S = 8.0
 class Vitals:
     """What is known about the connection; times are Unix time.
 
-    ``down_since`` is None while a stream is open or none is wanted; after a stream that brought nothing it stays
-    set until something of use has come.
+    ``down_since`` is None while a stream is open or none is wanted; after a stream that brought nothing it
+    stays set until something of use has come.
     """
 
     running: bool = False

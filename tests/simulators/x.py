@@ -20,7 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.web.server import Request, Site
 
 from tests.simulators.xhttp import Refusal, Root, Stream
-from tests.simulators.xmatch import InvalidRule, Matcher
+from tests.simulators.xmatch import InvalidRule, matcher
 from tests.simulators.xposts import AUTHORS, TEXTS, Author, facts, post_v1, post_v2, snowflake
 
 PROBLEMS = "https://api.x.com/2/problems/"
@@ -141,14 +141,14 @@ class XSimulator:
         matching = [
             {"id": rule["id"], "tag": rule.get("tag", "")}
             for rule in self.rules.values()
-            if Matcher(rule["value"]).matches(known)
+            if matcher(rule["value"]).matches(known)
         ]
         return {**post.message, "matching_rules": matching} if matching else None
 
     def invented(self, rng: Random) -> str:
         """Publish an invented post that one of the rules matches; its id."""
         rules = list(self.rules.values())
-        tag = " ".join(Matcher(rng.choice(rules)["value"]).words) if rules else "#nobodyasked"
+        tag = " ".join(matcher(rng.choice(rules)["value"]).words) if rules else "#nobodyasked"
         lang, text = rng.choice(TEXTS)
         return self.post(text.format(tag=tag), author=rng.choice(AUTHORS), lang=lang)
 
@@ -238,7 +238,7 @@ class XSimulator:
                 errors.append({"value": value, "id": there["id"], "title": "DuplicateRule", "type": kind})
                 continue
             try:
-                Matcher(value)
+                matcher(value)
             except InvalidRule as error:
                 kind = PROBLEMS + "invalid-rules"
                 errors.append(

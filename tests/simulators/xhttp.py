@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from tests.simulators.xmatch import InvalidRule, Matcher
+from tests.simulators.xmatch import InvalidRule, matcher
 from tests.simulators.xposts import facts
 
 if TYPE_CHECKING:
@@ -234,14 +234,14 @@ class RecentSearch(Endpoint):
 
     def respond(self, request: Request) -> bytes:
         try:
-            matcher = Matcher(argument(request, "query") or "")
+            query = matcher(argument(request, "query") or "")
             size = int(argument(request, "max_results") or 10)
             if not 10 <= size <= 100:
                 raise InvalidRule("max_results must be between 10 and 100")
         except InvalidRule as error:
             detail = {"title": "Invalid Request", "detail": str(error)}
             return self.problem(request, 400, detail)
-        found = [post for post in self._period(request) if matcher.matches(facts(post.message, post.author))]
+        found = [post for post in self._period(request) if query.matches(facts(post.message, post.author))]
         found.sort(key=lambda post: int(post.id), reverse=True)
         start = int(argument(request, "next_token") or argument(request, "pagination_token") or 0)
         return self.json(request, 200, self._page(found, start, size))

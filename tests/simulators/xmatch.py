@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 Test = Callable[[Mapping[str, Any]], bool]
@@ -117,3 +118,9 @@ class Matcher:
             return lambda facts: term[1:].lower() in facts["mentions"]
         words = re.compile(r"(?<!\w)" + re.escape(term.strip('"').lower()) + r"(?!\w)")
         return lambda facts: words.search(facts["text"].lower()) is not None
+
+
+@lru_cache(maxsize=1024)
+def matcher(rule: str) -> Matcher:
+    """The matcher of ``rule``; raises :class:`InvalidRule`."""
+    return Matcher(rule)

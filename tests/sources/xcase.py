@@ -16,7 +16,7 @@ from afeed.core.draft import Draft, Posted
 from afeed.core.health import Check
 from afeed.interfaces import ISink, Position, Recorded
 from afeed.settings import Secret, XAccount
-from afeed.sources.x import XStream
+from afeed.sources.x import SETTLE_S, XStream
 from tests.simulators.x import XSimulator
 from tests.simulators.xhttp import Root
 
@@ -73,8 +73,12 @@ class XCase(SynchronousTestCase):
         self.http = StubTreq(Root(self.x))
         self.wanted: dict[str, str] = {"aea": "#aea"}
         self.sink = RecordingSink()
+        self.stream = self.make(self.http)
+
+    def make(self, http: Any) -> XStream:
+        """A stream that asks through ``http``."""
         account = XAccount(bearer_token=Secret(TOKEN), api_url="http://api.example/")
-        self.stream = XStream(account, lambda: self.wanted, self.http, self.clock, self.now, Random(1))
+        return XStream(account, lambda: self.wanted, http, self.clock, self.now, Random(1))
 
     def now(self) -> float:
         return NOW + self.clock.seconds()
@@ -109,8 +113,10 @@ class XCase(SynchronousTestCase):
         return id_
 
     def fault(self, name: str, **options: Any) -> None:
+        """Let something go wrong, and what follows at once happen."""
         self.x.fault(name, **options)
         self.flush()
+        self.advance(SETTLE_S)
 
     def connects(self) -> int:
         """How often the stream was asked for."""
