@@ -34,7 +34,8 @@ class Outcome(NamedTuple):
 HEADING = f"{'file':<52} {'read':>6} {'posted':>6} {'items':>6} {'del':>3}  why not, or how mended"
 
 
-def _collect(file: str, found: Iterable[tuple[Iterable[Draft], Iterable[str]]]) -> Outcome:
+def collect(file: str, found: Iterable[tuple[Iterable[Draft], Iterable[str]]]) -> Outcome:
+    """What ``found``, the (drafts, reasons) of each piece, amounts to."""
     drafts: list[Draft] = []
     reasons: Counter[str] = Counter()
     read = 0
@@ -47,7 +48,8 @@ def _collect(file: str, found: Iterable[tuple[Iterable[Draft], Iterable[str]]]) 
     return Outcome(file, read, drafts, reasons)
 
 
-def _message(line: bytes) -> tuple[Iterable[Draft], list[str]]:
+def read_line(line: bytes) -> tuple[Iterable[Draft], list[str]]:
+    """The drafts of a line of X's stream, and why there are no more or how they were mended."""
     message = x.read_message(line)
     control = [f"control:{message.control.kind}"] if message.control is not None else []
     return message.drafts, [*message.dropped, *message.warnings, *control]
@@ -92,8 +94,8 @@ def _rtweet(path: Path) -> Iterator[bytes]:
 PLAN: tuple[
     tuple[str, Callable[[Path], Iterator[bytes]], Callable[[bytes], tuple[Iterable[Draft], list[str]]]], ...
 ] = (
-    ("twitter-conference/*.jsonl.gz", _rtweet, _message),
-    ("twitter-v1/stream-*", _stream, _message),
+    ("twitter-conference/*.jsonl.gz", _rtweet, read_line),
+    ("twitter-v1/stream-*", _stream, read_line),
     ("twitter-v1/*search*.json", _whole, _x_page),
     ("twitter-v1/single/*.json", _whole, _x_page),
     ("twitter-v1/*.jsonl.gz", _bodies, _x_page),
@@ -108,7 +110,7 @@ def outcomes() -> Iterator[Outcome]:
     """One outcome for each recording there is."""
     for pattern, cut, read in PLAN:
         for path in sorted(corpus.FOLDER.glob(pattern)):
-            yield _collect(path.relative_to(corpus.FOLDER).as_posix(), (read(piece) for piece in cut(path)))
+            yield collect(path.relative_to(corpus.FOLDER).as_posix(), (read(piece) for piece in cut(path)))
 
 
 def main() -> None:

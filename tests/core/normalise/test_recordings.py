@@ -12,7 +12,7 @@ from afeed.core.normalise import x
 from afeed.core.normalise.text import sanitise
 from afeed.core.normalise.x_post import snowflake_time
 from tests.core.normalise import corpus, recordings
-from tests.core.normalise.fixtures import item_of, line, post_v1
+from tests.core.normalise.fixtures import item_of, line, message_v2, post_v1, post_v2
 
 
 class Elements(HTMLParser):
@@ -37,9 +37,20 @@ EXPLAINED = {"unsupported", "no-date", "not posts", "not photos"}
 MENDED = {"no-author", "no-original"}
 
 
+def outcomes() -> list[recordings.Outcome]:
+    """Those of the recordings, and that of composed lines, which are always there."""
+    lines = [
+        message_v2(post_v2("See https://example.org &amp; <b> #aea")),
+        line(post_v1("Hello @ann")),
+        line({"limit": {}}),
+    ]
+    return [recordings.collect("composed", map(recordings.read_line, lines)), *recordings.outcomes()]
+
+
 class RecordingTests(SynchronousTestCase):
     def test_every_recording_goes_through_and_what_is_missing_is_explained(self) -> None:
-        for outcome in recordings.outcomes():
+        self.assertEqual(len(outcomes()[0].drafts), 2)
+        for outcome in outcomes():
             with self.subTest(file=outcome.file):
                 surprising = [
                     reason
@@ -50,7 +61,7 @@ class RecordingTests(SynchronousTestCase):
                 self.assertEqual(surprising, [])
 
     def test_their_html_is_harmless_and_stays_as_it_is_when_sanitised_again(self) -> None:
-        drafts = [draft for outcome in recordings.outcomes() for draft in outcome.drafts]
+        drafts = [draft for outcome in outcomes() for draft in outcome.drafts]
         items = [draft.item for draft in drafts if isinstance(draft, Posted)]
         for html in {item.html for item in items} | {
             item.quote.html for item in items if item.quote is not None
