@@ -73,7 +73,8 @@ class _Builder:
         options = entry.options
         source = "flickr" if entry.flickr else "x"
         author = self._author(options.get("by", entry.who))
-        markup = self._markup(entry.text)
+        # Title and description of a photo are paragraphs, as the Flickr source has them.
+        markup = self._markup(entry.text.replace("\n", "\n\n", 1) if entry.flickr else entry.text)
         quoted = self._named[options["quote"]].item if "quote" in options else None
         return Item(
             id=f"{source}:demo-{self._count:03d}",
