@@ -90,13 +90,14 @@ class Database:
         self._pools: dict[Role, _Pool] = {}
         self._shape: dict[Role, tuple[int, float]] = {"write": (1, 3 * timeout), "read": (readers, timeout)}
 
-    def write(self, work: Work[T]) -> Deferred[T]:
-        """Do ``work`` in a transaction that writes.  Fires with its result once that is durable.
+    def write(self, work: Work[T], committed: Callable[[T], object] | None = None) -> Deferred[T]:
+        """Do ``work`` in a transaction that writes.  Fires with its result once that is durable;
+        ``committed(result)`` is called then, even when nobody waits any more.
 
         Fails with :class:`~afeed.core.errors.ArchiveUnavailable` when the database does not do it in time, and
         with whatever else ``work`` raises, after a rollback.  Cancelling abandons the wait, not the work.
         """
-        return self._transact("write", work)
+        return self._transact("write", work, committed)
 
     def read(self, work: Work[T]) -> Deferred[T]:
         """Like :meth:`write`, for ``work`` that only reads."""
@@ -117,7 +118,10 @@ class Database:
         return self._transact("write", work, begin=False)
 
     async def close(self, patience: float = 2.0) -> None:
-        """Let running transactions end, for ``patience`` seconds, then close all connections and threads."""
+        """Let running transactions end, for ``patience`` seconds, then close all connections and threads.
+        Harmless the second time."""
+        if self._closed:
+            return
         self._closed = True
         for pool in self._pools.values():
             try:
@@ -142,11 +146,26 @@ class Database:
                 count=self.workers.alive,
             )
 
-    def _transact(self, role: Role, work: Work[T], begin: bool = True) -> Deferred[T]:
+    def _transact(
+        self,
+        role: Role,
+        work: Work[T],
+        committed: Callable[[T], object] | None = None,
+        *,
+        begin: bool = True,
+    ) -> Deferred[T]:
         outer: Deferred[T] = Deferred()
         pool = self._pool(role)
         inner = Deferred.fromCoroutine(self._in_turn(pool, work, begin))
         inner.addTimeout(pool.timeout, self._reactor, onTimeoutCancel=self._too_slow)
+        if committed is not None:
+            tell = committed
+
+            def note(result: T) -> T:
+                tell(result)
+                return result
+
+            inner.addCallback(note)
 
         def deliver(result: Any) -> None:
             # When the caller has cancelled, `outer` is called already: nobody waits for this any more.
@@ -180,7 +199,7 @@ class Database:
             try:
                 return await self._on(slot, pool, work, begin)
             except DBAPIError as error:
-                if not (once_more and error.connection_invalidated):
+                if self._closed or not (once_more and error.connection_invalidated):
                     raise
                 self._discard(slot)
             return await self._on(slot, pool, work, begin)

@@ -158,14 +158,14 @@ class SqlArchive:
         database = self._database
         try:
             await database.workers.run(partial(schema.prepare, database.url, database.backend))
-            # A process that was killed may have left content that was removed in the write-ahead log.
-            await database.scrub()
         except (ArchiveUnavailable, ArchiveUnusable) as error:
             unusable = isinstance(error, ArchiveUnusable)
             self._check = self._checked("failed" if unusable else "degraded", str(error))
             raise
         self._started = True
         self._check = self._checked("ok", "ready")
+        # A process that was killed may have left content that was removed in the write-ahead log.
+        self._scrub()
 
     def _start_ended(self, result: Any) -> None:
         waiting, self._starting = self._starting, []
@@ -182,7 +182,8 @@ class SqlArchive:
         """A transaction whose result says whether it overwrote content."""
         if not self._started:
             return self._not_started()
-        return self._database.write(work).addCallbacks(self._worked, self._failed).addCallback(self._scrub_if)
+        writing = self._database.write(work, committed=self._scrub_if).addCallbacks(self._worked, self._failed)
+        return writing.addCallback(lambda _: None)
 
     def _not_started(self) -> Deferred[Any]:
         refused: Deferred[Any] = Deferred()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import msgspec
 from sqlalchemy import text
 from twisted.internet.defer import gatherResults
@@ -270,6 +272,33 @@ class SQLiteStoreTests(StoreSuite, ArchiveTestCase):
         while wal.stat().st_size:
             await archive.position(EVENT)
         self.assertNotIn(CANARY.encode(), self.database.everything())
+
+    async def test_the_write_ahead_log_is_emptied_even_when_nobody_waits_for_the_removal(self) -> None:
+        archive = await self.open()
+        changes = logged([a_post(1, CANARY * 100), Removed("push:1")])
+        await archive.store(EVENT, LINEAGE, 0, changes[:1])
+        removing = archive.store(EVENT, LINEAGE, 1, changes[1:])
+        removing.addErrback(lambda failure: None)
+        removing.cancel()
+        while CANARY.encode() in self.database.everything():
+            await archive.position(EVENT)
+
+    async def test_content_that_a_killed_process_left_in_the_write_ahead_log_is_gone_after_the_next_start(
+        self,
+    ) -> None:
+        archive = await self.open()
+        archive._scrub = lambda: None  # type: ignore[method-assign]
+        await self.fill(archive, [a_post(1, CANARY * 100), Removed("push:1")], batch=1)
+        copies = self.directory / "killed"
+        copies.mkdir()
+        for file in self.directory.glob("archive.sqlite3*"):
+            shutil.copy(file, copies)
+        await archive.stop()
+        self.database = SQLiteDatabase(str(copies))
+        self.assertIn(CANARY.encode(), self.database.everything())
+        again = await self.open()
+        while CANARY.encode() in self.database.everything():
+            await again.position(EVENT)
 
     async def test_commits_are_durable_before_the_log_may_forget(self) -> None:
         archive = await self.open()
