@@ -29,10 +29,11 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulators", description=__doc__.partition("\n")[0])
     choices = parser.add_subparsers(dest="name", required=True)
     found = simulators()
-    for number, (name, module) in enumerate(sorted(found.items())):
+    for name, module in sorted(found.items()):
         summary = (module.__doc__ or name).partition("\n")[0]
         choice = choices.add_parser(name, help=summary, description=summary)
-        choice.add_argument("--port", type=int, default=9001 + number, help="default: %(default)d")
+        port = 9001 if name == "x" else 9002
+        choice.add_argument("--port", type=int, default=port, help="default: %(default)d")
         choice.add_argument("--verbose", action="store_true", help="log every request")
         module.add_arguments(choice)
     options = parser.parse_args(arguments)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 
 from twisted.internet.defer import fail
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from afeed.core.draft import Posted
 from afeed.core.errors import LeaseLost
 from afeed.core.normalise.x import Message
 from afeed.interfaces import ISource
-from tests.simulators.xfaults import FAULTS
 from tests.sources.xcase import TOKEN, XCase
 
 
@@ -266,9 +264,3 @@ class SecretTests(XCase):
         self.assertEqual(self.state(), "failed")
         self.assertIn("no such token: <secret>", self.check().detail)
         self.assertNotIn(TOKEN, repr(vars(self.stream)))
-
-
-class FaultListTests(SynchronousTestCase):
-    def test_every_fault_says_what_it_does(self) -> None:
-        for name, function in FAULTS.items():
-            self.assertTrue(function.__doc__, name)

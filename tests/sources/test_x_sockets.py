@@ -166,9 +166,9 @@ class StreamTests(SocketCase):
         self.start()
         await self.opened()
         self.sink.holding = True
-        count = 12_000  # some 10 MB: more than may be pending and the sockets' buffers hold
+        count = 4_000  # some 12 MB: more than may be pending and the sockets' buffers hold
         for n in range(count):
-            self.x.post(f"{n} " + "x" * 200 + " #aea")
+            self.x.post(f"{n} " + "x" * 3000 + " #aea")
         await self.until(lambda: "paused" in self.stream.check().detail, "the pause")
         self.assertEqual(len(self.sink.offers), 1)
         pending = self.stream._delivery._size
