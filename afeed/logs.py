@@ -33,7 +33,10 @@ def observer(stream: IO[str], readable: bool) -> ILogObserver:
         stream.write(write(event))
         stream.flush()
 
-    return FilteringLogObserver(emit, [LogLevelFilterPredicate(LogLevel.info)])  # type: ignore[arg-type]
+    chosen = LogLevelFilterPredicate(LogLevel.info)
+    # Its factories say when they start and stop, which is twice for every request of a source.
+    chosen.setLogLevelForNamespace("twisted.web.client", LogLevel.warn)
+    return FilteringLogObserver(emit, [chosen])  # type: ignore[arg-type]
 
 
 def _visible(text: str) -> str:

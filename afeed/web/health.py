@@ -42,7 +42,8 @@ class Health:
         answer: dict[str, object] = {"status": worst}
         if exchange.internal:
             answer["checks"] = {
-                check.name: {"state": check.state, "detail": check.detail, **check.data} for check in checks
+                check.name: {"state": check.state, "detail": check.detail, "data": check.data}
+                for check in checks
             }
             answer["viewers"] = _nested(self._viewers())
         else:
