@@ -22,97 +22,10 @@ from twisted.internet.task import LoopingCall
 from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import Site
 
-from tests.simulators.photos import Library, drawing, failure, invented
-
-SORRY = "Sorry, the Flickr API service is not currently available."
-HTML = b"<!DOCTYPE html><html><head><title>Bad Gateway</title></head><body><h1>:(</h1></body></html>"
-
-Fault = Callable[[Any, Any, bytes], Any]
-
-
-def _fail(code: int, message: str) -> Fault:
-    def answer(reactor: Any, request: Any, body: bytes) -> bytes:
-        return json.dumps(failure(code, message)).encode()
-
-    return answer
-
-
-def _status(status: int, body: bytes, content_type: str = "text/html", **headers: str) -> Fault:
-    def answer(reactor: Any, request: Any, _: bytes) -> bytes:
-        request.setResponseCode(status)
-        request.setHeader("Content-Type", content_type)
-        for name, value in headers.items():
-            request.setHeader(name.replace("_", "-"), value)
-        return body
-
-    return answer
-
-
-def _wrapped(reactor: Any, request: Any, body: bytes) -> bytes:
-    return b"jsonFlickrApi(" + body + b")"
-
-
-def _truncated(reactor: Any, request: Any, body: bytes) -> bytes:
-    return body[: len(body) * 2 // 3]
-
-
-def _closed(reactor: Any, request: Any, body: bytes) -> int:
-    request.transport.abortConnection()
-    return NOT_DONE_YET
-
-
-def _silent(reactor: Any, request: Any, body: bytes) -> int:
-    return NOT_DONE_YET
-
-
-def _dribbled(reactor: Any, request: Any, body: bytes) -> int:
-    """Twenty bytes a second, all of them valid so far."""
-
-    def write() -> None:
-        request.write(b" ")
-
-    _repeat(reactor, request, write, 0.05)
-    return NOT_DONE_YET
-
-
-def _endless(reactor: Any, request: Any, body: bytes) -> int:
-    """As much as the line takes, without end."""
-    _repeat(reactor, request, lambda: request.write(b'{"photos":' + b" " * 256 * 1024), 0.001)
-    return NOT_DONE_YET
-
-
-def _repeat(reactor: Any, request: Any, call: Callable[[], None], seconds: float) -> None:
-    loop = LoopingCall(call)
-    loop.clock = reactor
-    request.notifyFinish().addErrback(lambda _: loop.running and loop.stop())
-    loop.start(seconds)
-
-
-FAULTS: dict[str, Fault] = {
-    "100": _fail(100, "Invalid API Key (Key has invalid format)"),
-    "105": _fail(105, "Service currently unavailable"),
-    "201": _fail(201, SORRY),
-    "0": _fail(0, SORRY),
-    "1": _fail(1, "Too many tags in ALL query"),
-    "xml": _status(200, b'<?xml version="1.0" ?><rsp stat="fail"><err code="105" msg="x"/></rsp>', "text/xml"),
-    "html": _status(200, HTML),
-    "502": _status(502, HTML),
-    "429": _status(429, b"Too Many Requests", "text/plain", Retry_After="120"),
-    "403": _status(403, b"Forbidden", "text/plain"),
-    "redirect": _status(302, b"", Location="https://example.org/login"),
-    "jsonp": _wrapped,
-    "truncated": _truncated,
-    "close": _closed,
-    "silent": _silent,
-    "dribble": _dribbled,
-    "endless": _endless,
-}
-"""What may go into :attr:`FlickrSimulator.faults`."""
-
-#: Those that no operator has to do anything about.
-PASSING = sorted(FAULTS.keys() - {"1", "100", "403", "redirect"})
+from tests.simulators.flickrfaults import FAULTS, PASSING
+from tests.simulators.photos import Library, Photo, drawing, failure, invented
 
 
 class FlickrSimulator:
@@ -129,6 +42,7 @@ class FlickrSimulator:
         self.faults: deque[str] = deque()
         self.lasting: str | None = None
         self.port = 0
+        self._count = 0
         self._reactor = reactor
         self._now = now
         self._key = key
@@ -147,9 +61,12 @@ class FlickrSimulator:
 
     def root(self) -> Resource:
         """The resource tree, for a site of one's own."""
-        root, services = Resource(), Resource()
+        root, services, control = Resource(), Resource(), Resource()
         root.putChild(b"services", services)
         services.putChild(b"rest", _Rest(self))
+        root.putChild(b"control", control)
+        control.putChild(b"fault", _ControlFault(self))
+        control.putChild(b"upload", _ControlUpload(self))
         root.putChild(b"photos", _Drawings())
         return root
 
@@ -168,6 +85,17 @@ class FlickrSimulator:
         if self._connections is not None:
             for connection in list(self._connections.protocols):
                 connection.abortConnection()
+
+    def upload(self, tags: tuple[str, ...], title: str = "", late: int = 0) -> Photo:
+        """A new photo, found by searches ``late`` seconds from now."""
+        uploaded = int(self._now())
+        # Ids go on from those of an earlier run.
+        self._count = max(self._count + 1, uploaded)
+        photo = invented(self._count, uploaded, tags)
+        photo.title = title or photo.title
+        photo.indexed = uploaded + late
+        self.library.add(photo)
+        return photo
 
     def answer(self, request: Any) -> Any:
         """The body for a search, or NOT_DONE_YET."""
@@ -201,6 +129,41 @@ class _Rest(Resource):
         return self._simulator.answer(request)
 
 
+def _arguments(request: Request) -> dict[str, str]:
+    return {name.decode(): values[-1].decode("utf-8", "replace") for name, values in request.args.items()}
+
+
+class _ControlFault(_Rest):
+    """``POST /control/fault``: ``name``, and ``times`` for how many searches (0: until ``name=none``)."""
+
+    def render_POST(self, request: Request) -> bytes:
+        options = _arguments(request)
+        name, times = options.get("name", ""), options.get("times", "1")
+        if name == "none":
+            self._simulator.faults.clear()
+            self._simulator.lasting = None
+        elif name not in FAULTS or not times.isdigit():
+            request.setResponseCode(400)
+            return ("name one of: none, " + ", ".join(sorted(FAULTS)) + "; times is a number\n").encode()
+        elif times == "0":
+            self._simulator.lasting = name
+        else:
+            self._simulator.faults.extend([name] * int(times))
+        return b"done\n"
+
+
+class _ControlUpload(_Rest):
+    """``POST /control/upload``: ``tags`` with commas between, optionally ``title`` and ``late`` (seconds)."""
+
+    def render_POST(self, request: Request) -> bytes:
+        options = _arguments(request)
+        tags, late = tuple(filter(None, options.get("tags", "").split(","))), options.get("late", "0")
+        if not tags or not late.isdigit():
+            request.setResponseCode(400)
+            return b"tags are needed; title and late (seconds) are possible\n"
+        return self._simulator.upload(tags, options.get("title", ""), int(late)).id.encode() + b"\n"
+
+
 class _Drawings(Resource):
     isLeaf = True
 
@@ -230,37 +193,31 @@ def serve(reactor: Any, options: Namespace) -> str:
     """Listen, and add a new photo every few seconds; what to tell the person who started it."""
     simulator = FlickrSimulator(reactor, time.time)
     simulator.listen(options.port)
-    loop = LoopingCall(_Uploads(simulator, options, time.time, Random()).add)
+    simulator.lasting = options.fault
+    control = f"http://127.0.0.1:{simulator.port}/control"
+    loop = LoopingCall(Uploads(simulator, options, Random()).add)
     loop.clock = reactor
     loop.start(options.every)
     return (
         f"Flickr answers at {simulator.url} with photos tagged {options.tag}\n\n  [accounts.flickr]\n"
-        f'  api_key_env = "AFEED_FLICKR_API_KEY"  # any key will do\n  api_url = "{simulator.url}"'
+        f'  api_key_env = "AFEED_FLICKR_API_KEY"  # any key will do\n  api_url = "{simulator.url}"\n\n'
+        f"Upload something: curl -d tags={options.tag} -d title=Hello {control}/upload\n"
+        f"Break something:  curl -d name=502 {control}/fault"
     )
 
 
-class _Uploads:
-    """People who upload photos."""
+class Uploads:
+    """People who upload photos, with the options of :func:`add_arguments`."""
 
-    def __init__(
-        self, simulator: FlickrSimulator, options: Namespace, now: Callable[[], float], rng: Random
-    ) -> None:
+    def __init__(self, simulator: FlickrSimulator, options: Namespace, rng: Random) -> None:
         self._simulator = simulator
         self._options = options
-        self._now = now
         self._rng = rng
-        self._count = int(now())  # ids go on from those of an earlier run
 
     def add(self) -> None:
         """One more photo, and perhaps trouble until the next one."""
         options, rng, simulator = self._options, self._rng, self._simulator
-        self._count += 1
-        uploaded = int(self._now())
-        photo = invented(self._count, uploaded, (options.tag,))
-        if rng.random() < options.late:
-            photo.indexed = uploaded + rng.randrange(60, 300)
-        simulator.library.add(photo)
-        if options.fault is not None:
-            simulator.lasting = options.fault
-        else:
+        late = rng.randrange(60, 300) if rng.random() < options.late else 0
+        simulator.upload((options.tag,), late=late)
+        if options.fault_rate:
             simulator.lasting = rng.choice(PASSING) if rng.random() < options.fault_rate else None

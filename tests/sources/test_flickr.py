@@ -1,92 +1,30 @@
-"""The Flickr poller against the simulator: its policy with a clock in hand, its faults on a real socket."""
+"""What the Flickr poller asks for, offers, and does in trouble: in memory, with a clock in hand."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from random import Random
 from typing import Any
 from urllib.parse import quote
 
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase, TestCase
-from zope.interface import implementer
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from afeed.core.draft import Draft, Posted
 from afeed.core.errors import LogUnavailable
 from afeed.core.polling import Spacing
-from afeed.interfaces import ISink, ISource, Position, Recorded
-from afeed.settings import FlickrAccount, FlickrSource, Secret
+from afeed.interfaces import ISource
 from afeed.sources.flickr import FlickrPoller
-from afeed.sources.http import make_client
-from tests.simulators.flickr import FAULTS, FlickrSimulator
+from tests.simulators.flickr import FlickrSimulator
+from tests.simulators.flickrfaults import FAULTS
 from tests.simulators.photos import Photo, invented
-
-NOW = 1_772_355_600
-STARTS = NOW - 86_400
-KEY = "k3y-that-nobody-may-see"
-
-
-@implementer(ISink)
-class Sink:
-    """Remembers what it was offered; with ``held`` it answers when that fires."""
-
-    def __init__(self) -> None:
-        self.offers: list[tuple[list[Posted], str | None]] = []
-        self.drops: Counter[str] = Counter()
-        self.held: Deferred[None] | None = None
-
-    def offer(
-        self, event: str, drafts: Sequence[Draft], position: Position | None = None
-    ) -> Deferred[list[Recorded]]:
-        posts = [draft for draft in drafts if isinstance(draft, Posted)]
-        assert len(posts) == len(drafts)
-        self.offers.append((posts, position.value if position is not None else None))
-        result = [Recorded(seq, True) for seq, _ in enumerate(drafts, 1)]
-        if self.held is None:
-            return succeed(result)
-        return self.held.addCallback(lambda _: result)
-
-    def dropped(self, event: str, source: str, reason: str, count: int = 1) -> None:
-        self.drops[reason] += count
-
-    @property
-    def ids(self) -> list[str]:
-        return [post.item.id.removeprefix("flickr:") for posts, _ in self.offers for post in posts]
-
-
-def make_poller(
-    http: HTTPClient,
-    url: str,
-    clock: Clock,
-    *,
-    stored: Callable[[], Deferred[str | None]] = lambda: succeed(None),
-    interval_s: float = 60.0,
-    **options: Any,
-) -> FlickrPoller:
-    return FlickrPoller(
-        "conf",
-        FlickrAccount(api_key=Secret(KEY), api_url=url),
-        FlickrSource(tags=("aneventapart", "aea26"), interval_s=interval_s),
-        http,
-        clock,
-        lambda: NOW + clock.seconds(),
-        Random(5),
-        starts=STARTS,
-        position=stored,
-        **options,
-    )
+from tests.sources.flickrcase import KEY, NOW, STARTS, Sink, make_poller
 
 
 class PolicyTests(SynchronousTestCase):
-    """In memory, with a clock in hand."""
-
     def setUp(self) -> None:
         self.clock = Clock()
         self.flickr = FlickrSimulator(self.clock, lambda: NOW + self.clock.seconds(), key=KEY)
@@ -401,107 +339,3 @@ class PolicyTests(SynchronousTestCase):
         self.pass_time(600)
         self.assertEqual(len(self.flickr.requests), before)
         self.assertEqual(self.clock.getDelayedCalls(), [])
-
-
-class SocketTests(TestCase):
-    """On a real socket; only the waiting is done by a clock in hand."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.flickr = FlickrSimulator(reactor, lambda: NOW + self.clock.seconds(), key=KEY)
-        self.flickr.listen()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.flickr.stop()))
-        self.sink = Sink()
-        self.photo = invented(1, NOW - 60)
-        self.flickr.library.add(self.photo)
-
-    def start(self) -> FlickrPoller:
-        poller = make_poller(make_client(reactor), self.flickr.url, self.clock)
-        running = Deferred.fromCoroutine(poller.run(self.sink))
-        running.addErrback(lambda failure: failure.trap(CancelledError))
-
-        def stop() -> Deferred[Any]:
-            running.cancel()
-            return running
-
-        self.addCleanup(stop)
-        return poller
-
-    async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Real time passes until ``condition()`` holds, at most ten seconds."""
-        for _ in range(1000):
-            if condition():
-                return
-            await deferLater(reactor, 0.01)
-        raise AssertionError(f"waited in vain for {what}")
-
-    async def _survives(self, fault: str) -> None:
-        """The next search meets ``fault``; the photo arrives all the same."""
-        self.flickr.faults.append(fault)
-        poller = self.start()
-        await self.until(lambda: self.flickr.requests, "the first search")
-        if fault in ("silent", "dribble"):
-            self.assertEqual(self.sink.ids, [])
-            self.clock.advance(21.0)
-        await self.until(lambda: poller.check().data["failures"] == 1, "the fault to be noticed")
-        self.assertEqual(self.sink.ids, [])
-        self.clock.advance(901.0)
-        await self.until(lambda: self.sink.ids, "the photo")
-        self.assertEqual(self.sink.ids, [self.photo.id])
-        await self.until(lambda: poller.check().state == "ok", "a good check")
-
-    async def test_photos_arrive(self) -> None:
-        self.start()
-        await self.until(lambda: self.sink.ids, "the photo")
-        (post,) = self.sink.offers[0][0]
-        self.assertEqual(
-            post.item.media[0].url, f"http://127.0.0.1:{self.flickr.port}/photos/{self.photo.id}_l.svg"
-        )
-
-    async def test_the_pictures_are_there(self) -> None:
-        self.start()
-        await self.until(lambda: self.sink.ids, "the photo")
-        response = await make_client(reactor).get(self.sink.offers[0][0][0].item.media[0].url)
-        self.assertEqual(response.headers.getRawHeaders("Content-Type"), ["image/svg+xml"])
-        self.assertTrue((await response.content()).startswith(b"<svg "))
-
-    async def test_a_wrapped_answer_is_understood(self) -> None:
-        self.flickr.faults.append("jsonp")
-        self.start()
-        await self.until(lambda: self.sink.ids, "the photo")
-
-    async def test_a_server_that_is_away_is_found_when_it_is_back(self) -> None:
-        port = self.flickr.port
-        await self.flickr.stop()
-        poller = self.start()
-        await self.until(lambda: poller.check().data["failures"] == 1, "the fault to be noticed")
-        self.assertIn(f"127.0.0.1:{port}", poller.check().detail)
-        self.assertNotIn(KEY, poller.check().detail)
-        self.flickr.listen(port)
-        self.clock.advance(20.0)
-        await self.until(lambda: self.sink.ids, "the photo")
-
-    async def test_an_answer_that_is_too_large_is_asked_for_in_smaller_pages(self) -> None:
-        await self._survives("endless")
-        self.assertEqual([asked["per_page"] for asked in self.flickr.requests], ["500", "250"])
-
-    async def test_cancelling_during_a_search_closes_the_connection(self) -> None:
-        self.flickr.lasting = "dribble"
-        poller = make_poller(make_client(reactor), self.flickr.url, self.clock)
-        running = Deferred.fromCoroutine(poller.run(self.sink))
-        await self.until(lambda: self.flickr.requests, "the search")
-        running.cancel()
-        with self.assertRaises(CancelledError):
-            await running
-        await self.until(lambda: self.flickr.connections == 0, "the connection's end")
-
-
-def _fault_test(fault: str) -> Callable[[SocketTests], Any]:
-    async def test(self: SocketTests) -> None:
-        await self._survives(fault)
-
-    return test
-
-
-for _fault in sorted(FAULTS.keys() - {"jsonp"}):
-    setattr(SocketTests, f"test_fault_{_fault}_costs_time_but_no_photo", _fault_test(_fault))
