@@ -59,7 +59,7 @@ class LineReader:
         while (end := data.find(b"\n", start)) >= 0:
             if self._skipping:
                 self._skipping = False
-                self.oversize += 1
+                self._too_long()
             else:
                 self._line(self._taken(data[start:end]), messages)
             start = end + 1
@@ -79,7 +79,7 @@ class LineReader:
     def _keep(self, part: bytes) -> None:
         if self._skipping or not part:
             return
-        if len(self._held) + len(part) > self._max + 1:  # 1: the CR, whose LF has not come yet
+        if len(self._held) + len(part) > self._max + len(_BOM) + 1:  # 1: the CR, whose LF has not come yet
             self._held.clear()
             self._skipping = True
             return
@@ -91,6 +91,9 @@ class LineReader:
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BOM)
+        if len(line) > self._max:
+            self._too_long()
+            return
         if not line or line.isspace():
             self.keepalives += 1
             return
@@ -98,10 +101,14 @@ class LineReader:
             self._mode = _Mode.LENGTH if line.strip().isdigit() else _Mode.LINES
         if self._mode is _Mode.LENGTH:
             self._length(line.strip())
-        elif len(line) > self._max:
-            self.oversize += 1
         else:
             messages.append(line)
+
+    def _too_long(self) -> None:
+        self.oversize += 1
+        self._at_start = False
+        if self._mode is _Mode.UNKNOWN:
+            self._mode = _Mode.LINES
 
     def _length(self, text: bytes) -> None:
         # A length of more than 12 digits is nonsense, not a message of a terabyte: look for the next one.

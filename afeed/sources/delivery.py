@@ -100,6 +100,8 @@ class Delivery:
 
     def _throttle(self) -> None:
         """Pause at the limit, resume below half of it."""
+        if self._over:
+            return
         late = self._clock.seconds() - self._patience_s
         slow = any(
             lane.pending and lane.since is not None and lane.since <= late for lane in self._lanes.values()

@@ -8,11 +8,10 @@ events a post is for.  What is done when, is in :mod:`afeed.core.stream`; how lo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -23,19 +22,16 @@ from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from afeed.core.backoff import Backoff, Fault
-from afeed.core.change import timestamp
-from afeed.core.draft import Draft, Removed
 from afeed.core.health import Check
-from afeed.core.lines import LineReader
-from afeed.core.normalise.x import Control, Message, read_message
-from afeed.core.rules import slugs_of
+from afeed.core.normalise.x import Message, read_message
 from afeed.core.stream import Outcome, State, follow
-from afeed.interfaces import ISink, ISource, Position
+from afeed.interfaces import ISink, ISource
 from afeed.settings import XAccount
 from afeed.sources.delivery import Delivery
 from afeed.sources.streambody import End, Ending, StreamBody
 from afeed.sources.xapi import Refusal, XApi
 from afeed.sources.xhealth import Vitals, report
+from afeed.sources.xintake import Intake
 from afeed.sources.xrules import RuleKeeper
 
 #: X sends something at least every 20 s (X API docs: *Consuming streaming data*); half of that again is slack.
@@ -92,14 +88,13 @@ class XStream:
         self._backoff = Backoff(rng)
         self._vitals = Vitals()
         self._dropped: Counter[str] = Counter()
-        self._newest: dict[str, int] = {}
         self._fault: Fault | None = None
         self._due = 0.0
         self._wanted_then: dict[str, str] = {}
         self._response: IResponse | None = None
         self._body: StreamBody | None = None
         self._failure: Failure | None = None
-        self._activities: Mapping[State, Callable[[], Awaitable[Result]]] = {
+        self._activities: Mapping[State, Callable[[], Coroutine[Deferred[Any], Any, Result]]] = {
             State.IDLE: self._idle,
             State.SYNCING: self._sync,
             State.CONNECTING: self._connect,
@@ -109,16 +104,23 @@ class XStream:
 
     async def run(self, sink: ISink) -> None:
         """Feed ``sink`` until cancelled; raises :class:`~afeed.core.errors.LeaseLost` when the sink does."""
-        self._sink = sink
         self._failure = None
         self._delivery = Delivery(
             sink, self._clock, pause=self._pause, resume=self._resume, failed=self._refused_by_sink
         )
+        self._intake = Intake(
+            self.name, self._wanted, self._now, self._read_message, sink, self._delivery, self._dropped
+        )
         self._vitals.started(self._now())
         try:
             while self._failure is None:
-                self._follow(await self._activities[self._vitals.state]())
+                self._activity = Deferred.fromCoroutine(self._activities[self._vitals.state]())
+                self._follow(await self._activity)
             self._failure.raiseException()
+        except CancelledError:
+            if self._failure is not None:
+                self._failure.raiseException()
+            raise
         finally:
             self._vitals.running = False
             self._delivery.stop()
@@ -194,9 +196,7 @@ class XStream:
     async def _stream(self) -> Result:
         assert self._response is not None
         response, self._response = self._response, None
-        self._reader = LineReader()
-        self._delivered = False
-        self._goodbye: str | None = None
+        self._intake.begin()
         self._vitals.opened(self._now())
         began = self._clock.seconds()
         self._body = body = StreamBody(self._clock, self._stall_s, self._received)
@@ -216,10 +216,10 @@ class XStream:
         return self._ended(ending)
 
     def _ended(self, ending: Ending) -> Result:
-        if ending.end is End.LEFT and self._goodbye is None:
+        if ending.end is End.LEFT and self._intake.goodbye is None:
             return Result(Outcome.UNWANTED)
-        reason = self._goodbye or ending.reason
-        if self._delivered:
+        reason = self._intake.goodbye or ending.reason
+        if self._intake.useful:
             return Result(Outcome.DROPPED, reason)
         if ending.end is End.BROKEN:
             return Result(Outcome.NETWORK_ERROR, f"{reason} before anything came")
@@ -270,80 +270,15 @@ class XStream:
     # -- what comes in
 
     def _received(self, data: bytes) -> None:
-        now = self._now()
-        self._vitals.last_byte_at = now
-        reader = self._reader
-        before = (reader.keepalives, reader.oversize, reader.malformed)
-        batches: dict[str, tuple[list[Draft], int]] = {}
-        wanted = self._wanted()
-        for line in reader.feed(data):
-            self._message(line, wanted, batches)
-        unknown = list(wanted) if len(wanted) == 1 else [""]
-        self._drop(unknown, "oversize", reader.oversize - before[1])
-        self._drop(unknown, "malformed", reader.malformed - before[2])
-        if reader.keepalives > before[0]:
-            self._alive()
-        for slug, (drafts, size) in batches.items():
-            self._vitals.last_item_at = now
-            self._delivery.offer(slug, drafts, self._position(slug, now), size)
-        if self._goodbye is not None and self._body is not None:
-            self._body.leave(self._goodbye)
-
-    def _message(
-        self, line: bytes, wanted: Mapping[str, str], batches: dict[str, tuple[list[Draft], int]]
-    ) -> None:
-        message = self._read_message(line)
-        slugs = slugs_of(message.tags, wanted)
-        if not message.tags and (len(wanted) == 1 or _removals(message)):
-            # An emulator without tags; and a removal is for whoever has the post.
-            slugs = list(wanted)
-        for reason in message.dropped:
-            self._drop(slugs or [""], reason, 1)
-        if message.control is not None:
-            self._controlled(message.control)
-        if message.drafts or (message.control is None and "malformed" not in message.dropped):
-            self._alive()
-        if message.drafts and not slugs:
-            self._dropped["foreign"] += len(message.drafts)
-        for slug in slugs if message.drafts else ():
-            drafts, size = batches.get(slug, ([], 0))
-            drafts.extend(message.drafts)
-            batches[slug] = (drafts, size + len(line))
-            if message.newest_id is not None and message.newest_id.isdigit():
-                self._newest[slug] = max(self._newest.get(slug, 0), int(message.newest_id))
-
-    def _controlled(self, control: Control) -> None:
-        if control.kind == "disconnect":
-            self._goodbye = f"X ended the stream ({control.reason})"
-        elif control.kind == "info":
-            self.log.debug("X says: {reason}", reason=control.reason)
-        else:
-            self._dropped[control.kind] += 1
-            self.log.warn(
-                "X reports a {kind}: {reason}. The stream goes on",
-                kind=control.kind,
-                reason=control.reason,
-            )
-
-    def _alive(self) -> None:
-        """Something of use has come: the connection is a good one so far."""
-        if not self._delivered:
-            self._delivered = True
+        self._vitals.last_byte_at = self._now()
+        known = self._intake.useful
+        self._intake.received(data)
+        self._vitals.last_item_at = self._intake.last_item_at or self._vitals.last_item_at
+        if self._intake.useful and not known:
             self._backoff.forgive(drops=False)
             self._vitals.came_up()
-
-    def _drop(self, slugs: list[str], reason: str, count: int) -> None:
-        """Count what could not be used; a slug is "" where nothing tells which event it was for."""
-        if count > 0:
-            self._dropped[reason] += count
-            for slug in slugs:
-                self._sink.dropped(slug, self.name, reason, count)
-
-    def _position(self, slug: str, now: float) -> Position:
-        """The newest post of the event that came, and when the stream was last known to be alive."""
-        newest = self._newest.get(slug)
-        value = {"newest_id": None if newest is None else str(newest), "live_at": timestamp(now)}
-        return Position(self.name, msgspec.json.encode(value).decode("ascii"))
+        if self._intake.goodbye is not None and self._body is not None:
+            self._body.leave(self._intake.goodbye)
 
     # -- back-pressure
 
@@ -361,7 +296,5 @@ class XStream:
         self._failure = failure
         if self._body is not None:
             self._body.fail(failure)
-
-
-def _removals(message: Message) -> bool:
-    return bool(message.drafts) and all(isinstance(draft, Removed) for draft in message.drafts)
+        else:
+            self._activity.cancel()

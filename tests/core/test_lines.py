@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.lines import LineReader
@@ -130,3 +133,35 @@ class LengthTests(SynchronousTestCase):
         messages, reader = read(delimited(ONE) + b"what?\r\n9999999999999999\r\n0\r\n-3\r\n" + delimited(TWO))
         self.assertEqual(messages, [ONE, TWO])
         self.assertEqual(counts(reader), (0, 0, 4))
+
+
+class ChunkTests(SynchronousTestCase):
+    @given(
+        st.lists(
+            st.sampled_from(
+                [
+                    b"{}",
+                    b"x" * 9,
+                    b"\n",
+                    b"\r\n",
+                    b"\r",
+                    b" ",
+                    b"5",
+                    b"4\r\n",
+                    b"99",
+                    b"\xef\xbb\xbf",
+                    b"a\xff",
+                    b"7",
+                ]
+            ),
+            max_size=30,
+        ).map(b"".join),
+        st.lists(st.integers(0, 60), max_size=8).map(sorted),
+    )
+    def test_what_is_read_does_not_depend_on_the_chunks(self, wire: bytes, cuts: list[int]) -> None:
+        chunks = [wire[a:b] for a, b in pairwise([0, *cuts, len(wire)])]
+        whole, expected = read(wire, max_message=10)
+        parts, reader = read(*chunks, max_message=10)
+        self.assertEqual(parts, whole)
+        self.assertEqual(counts(reader), counts(expected))
+        self.assertTrue(all(len(message) <= 12 for message in whole))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from twisted.internet.defer import fail
+from twisted.logger import formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from afeed.core.draft import Posted
@@ -209,6 +211,17 @@ class BackPressureTests(XCase):
         self.assertEqual(self.x.streams, [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_losing_the_lease_while_there_is_no_connection_ends_the_run_too(self) -> None:
+        self.start()
+        self.sink.holding = True
+        self.post("#aea")
+        self.x.fault("unauthorized")
+        self.fault("close")
+        self.assertEqual(self.check().data["state"], "waiting")
+        self.sink.held[0].errback(LeaseLost("another node has it"))
+        self.failureResultOf(self.running, LeaseLost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_what_was_received_is_offered_when_the_source_is_stopped(self) -> None:
         self.start()
         self.sink.holding = True
@@ -264,3 +277,20 @@ class SecretTests(XCase):
         self.assertEqual(self.state(), "failed")
         self.assertIn("no such token: <secret>", self.check().detail)
         self.assertNotIn(TOKEN, repr(vars(self.stream)))
+
+    def test_the_token_is_in_no_log_event(self) -> None:
+        events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.wanted = {"aea": "#aea", "bad": "(#bad"}
+        self.x.refuse(401, {"title": "Unauthorized", "detail": TOKEN})
+        self.x.refuse(503, {"detail": TOKEN}, on="rules")
+        self.start()
+        self.advance(1000, step=5)
+        self.post("#aea")
+        self.fault("error")
+        self.fault("disconnect")
+        texts = [formatEvent(event) for event in events]
+        self.assertTrue(any("HTTP 401" in text for text in texts), texts)
+        self.assertTrue(any("does not take the rule of event bad" in text for text in texts), texts)
+        self.assertNotIn(TOKEN, repr(texts) + repr([list(event.values()) for event in events]))
