@@ -38,6 +38,11 @@ def advance(event: str, old: tuple[str, int], new: tuple[str, int], at: str) -> 
     )
 
 
+def touch(event: str, at: str) -> Update:
+    """A write that changes nothing of consequence, to see whether writing works."""
+    return update(positions).where(positions.c.event == event).values(updated_at=at)
+
+
 def ancestors(event: str) -> Select[Any]:
     """(epoch, shared), nearest first: what is nearer shares at least as much."""
     return (

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from afeed.archive import queries, schema
+from afeed.archive import queries, schema, transactions
+from afeed.archive.backends import Role
 from afeed.archive.engine import Database, Transaction, Work
-from afeed.core.change import REDACTED, Change, redact, timestamp
-from afeed.core.cursor import Ancestor, Cursor
-from afeed.core.errors import ArchiveConflict, ArchiveUnavailable, ArchiveUnusable
+from afeed.core.change import Change, timestamp
+from afeed.core.cursor import Ancestor
+from afeed.core.errors import ArchiveUnavailable, ArchiveUnusable
 from afeed.core.health import Check
 from afeed.core.item import decode_item
-from afeed.core.straining import Folded, continues, fold
+from afeed.core.straining import fold
 from afeed.interfaces import Head, IArchive, IWitness, Lineage, PageItem, Testimony
 
 log = Logger()
+T = TypeVar("T")
 
 #: Seconds between attempts to empty the write-ahead log after a removal, while readers are in the way.
 _SCRUB_RETRY = 1.0
@@ -43,6 +46,7 @@ class SqlArchive:
         self._now = now
         self._started = False
         self._starting: list[Deferred[None]] = []
+        self._faults: dict[Role, str] = {}
         self._check = self._checked("degraded", "not connected yet")
         self._scrubbing: IDelayedCall | None = None
 
@@ -77,9 +81,17 @@ class SqlArchive:
         """See :meth:`IArchive.position`."""
 
         async def work(sql: Transaction) -> Head | None:
-            return await _position(sql, event)
+            return await transactions.position(sql, event)
 
-        return self._read(work)
+        if "write" not in self._faults:
+            return self._read(work)
+
+        # Whoever asks is about to write, and health wants to know whether that works again.
+        async def write_and_work(sql: Transaction) -> Head | None:
+            await sql.execute(queries.touch(event, timestamp(self._now())))
+            return await work(sql)
+
+        return self._write(write_and_work)
 
     def store(self, event: str, lineage: Lineage, after: int, changes: Sequence[Change]) -> Deferred[None]:
         """See :meth:`IArchive.store`."""
@@ -94,22 +106,27 @@ class SqlArchive:
                 event=event,
             )
 
-        async def work(sql: Transaction) -> bool:
-            await self._advance(sql, event, lineage, after, after + len(changes))
-            return await self._write(sql, event, folded)
+        insert = self._database.backend.insert
 
-        return self._written(work)
+        async def work(sql: Transaction) -> bool:
+            upto = after + len(changes)
+            await transactions.advance(sql, insert, event, lineage, after, upto, timestamp(self._now()))
+            return await transactions.write(sql, insert, event, folded)
+
+        return self._write_content(work)
 
     def skip(self, event: str, lineage: Lineage, after: int, upto: int) -> Deferred[None]:
         """See :meth:`IArchive.skip`."""
 
+        insert = self._database.backend.insert
+
         async def work(sql: Transaction) -> bool:
-            await self._advance(sql, event, lineage, after, upto)
-            insert, at = self._database.backend.insert, timestamp(self._now())
+            at = timestamp(self._now())
+            await transactions.advance(sql, insert, event, lineage, after, upto, at)
             await sql.execute(queries.hole(insert, event, after + 1, upto, lineage.epoch, at))
             return False
 
-        return self._written(work)
+        return self._write_content(work)
 
     def read(self, event: str, after: int, limit: int) -> Deferred[list[Change]]:
         """See :meth:`IArchive.read`."""
@@ -125,7 +142,7 @@ class SqlArchive:
         """See :meth:`IArchive.extent`."""
 
         async def work(sql: Transaction) -> tuple[int, int]:
-            return await _extent(sql, event)
+            return await transactions.extent(sql, event)
 
         return self._read(work)
 
@@ -142,12 +159,12 @@ class SqlArchive:
         """See :meth:`IWitness.testimony`."""
 
         async def work(sql: Transaction) -> Testimony | None:
-            position = await _position(sql, event)
+            position = await transactions.position(sql, event)
             if position is None:
                 return None
             found = await sql.rows(queries.ancestors(event))
             ancestors = tuple(Ancestor(epoch, shared) for epoch, shared in found)
-            oldest, last = await _extent(sql, event)
+            oldest, last = await transactions.extent(sql, event)
             if last == 0:
                 oldest = position.seq + 1
             return Testimony(position.epoch, ancestors, oldest, position.seq, partial(self.read, event))
@@ -173,120 +190,47 @@ class SqlArchive:
             if not deferred.called:
                 deferred.callback(result)
 
-    def _read(self, work: Work[Any]) -> Deferred[Any]:
-        if not self._started:
-            return self._not_started()
-        return self._database.read(work).addCallbacks(self._worked, self._failed)
+    def _read(self, work: Work[T]) -> Deferred[T]:
+        return self._noted("read", lambda: self._database.read(work))
 
-    def _written(self, work: Work[bool]) -> Deferred[None]:
+    def _write(self, work: Work[T], committed: Callable[[T], object] | None = None) -> Deferred[T]:
+        return self._noted("write", lambda: self._database.write(work, committed))
+
+    def _write_content(self, work: Work[bool]) -> Deferred[None]:
         """A transaction whose result says whether it overwrote content."""
+        return self._write(work, committed=self._scrub_if).addCallback(lambda _: None)
+
+    def _noted(self, role: Role, begin: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """Remember for health how it went."""
         if not self._started:
-            return self._not_started()
-        writing = self._database.write(work, committed=self._scrub_if).addCallbacks(self._worked, self._failed)
-        return writing.addCallback(lambda _: None)
+            return fail(ArchiveUnavailable("the archive is not connected yet"))
 
-    def _not_started(self) -> Deferred[Any]:
-        refused: Deferred[Any] = Deferred()
-        refused.errback(ArchiveUnavailable("the archive is not connected yet"))
-        return refused
+        def worked(result: T) -> T:
+            # Where writing works reading does, but not the other way round: think of a full disk.
+            for other in (role, "read"):
+                self._faults.pop(other, None)
+            self._tell()
+            return result
 
-    def _worked(self, result: Any) -> Any:
-        if self._started:
-            self._check = self._checked("ok", "ready")
-        return result
+        def failed(failure: Failure) -> Failure:
+            if failure.check(ArchiveUnavailable):
+                self._faults[role] = failure.getErrorMessage()
+                self._tell()
+            return failure
 
-    def _failed(self, failure: Any) -> Any:
-        if self._started and failure.check(ArchiveUnavailable):
-            self._check = self._checked("degraded", failure.getErrorMessage())
-        return failure
+        return begin().addCallbacks(worked, failed)
+
+    def _tell(self) -> None:
+        if not self._started:
+            return
+        detail = "; ".join(f"{role}: {fault}" for role, fault in sorted(self._faults.items()))
+        self._check = self._checked("degraded", detail) if detail else self._checked("ok", "ready")
 
     def _checked(self, state: Any, detail: str) -> Check:
         at = timestamp(self._now())
         return Check(
             name="archive", state=state, detail=detail, data={"database": self._database.name, "as_of": at}
         )
-
-    async def _advance(self, sql: Transaction, event: str, lineage: Lineage, after: int, upto: int) -> None:
-        """Move the position, or fail with :class:`ArchiveConflict`.  First of all, for it locks the event."""
-        insert, at = self._database.backend.insert, timestamp(self._now())
-        stored = await _position(sql, event, lock=True)
-        if stored is None:
-            touched = 0
-            if after == 0:
-                touched = await sql.execute(queries.first_position(insert, event, lineage.epoch, upto, at))
-        else:
-            fits = stored.seq == after and continues(Cursor(*stored), lineage.epoch, lineage.ancestors)
-            touched = 0
-            if fits:
-                touched = await sql.execute(queries.advance(event, stored, (lineage.epoch, upto), at))
-        if touched != 1:
-            found = "empty" if stored is None else "at {}:{}".format(*stored)
-            raise ArchiveConflict(f"the archive of {event} is {found}, not at {lineage.epoch}:{after}")
-        if stored is None or stored.epoch != lineage.epoch:
-            await sql.execute(queries.forget_ancestors(event))
-            if lineage.ancestors:
-                rows = [
-                    {"event": event, "epoch": ancestor.epoch, "shared": ancestor.shared}
-                    for ancestor in lineage.ancestors
-                ]
-                await sql.execute(insert(queries.epochs), rows)
-
-    async def _write(self, sql: Transaction, event: str, folded: Folded) -> bool:
-        """The rows and what follows from them; whether content was overwritten."""
-        insert = self._database.backend.insert
-        overwritten = []
-        if folded.removals:
-            keys = [removal.key for removal in folded.removals]
-            overwritten = [
-                {"b_event": event, "b_seq": seq, "b_type": REDACTED, "b_stored": redact(stored)}
-                for seq, stored in await sql.rows(queries.content_of(event, keys))
-            ]
-        if overwritten:
-            await sql.execute(queries.redact_change, overwritten)
-        if folded.rows:
-            rows = [
-                {
-                    "event": event,
-                    "seq": change.seq,
-                    "type": change.type,
-                    "at": change.at,
-                    "item_key": item_key,
-                    "stored": change.stored,
-                }
-                for change, item_key in folded.rows
-            ]
-            await sql.execute(insert(queries.changes), rows)
-        if folded.items:
-            states = [
-                {
-                    "event": event,
-                    "item_key": state.key,
-                    "item_id": _plain(state.id),
-                    "first_seq": state.first_seq,
-                    "seq": state.seq,
-                    "version": _plain(state.version),
-                    "source": _plain(state.source),
-                    "handle": _plain(state.handle),
-                    "created_at": _plain(state.created_at),
-                    "content": state.content,
-                }
-                for state in folded.items
-            ]
-            await sql.execute(queries.put_items(insert), states)
-        if folded.removals:
-            tombstones = [
-                {
-                    "event": event,
-                    "item_key": removal.key,
-                    "item_id": _plain(removal.id),
-                    "first_seq": removal.seq,
-                    "seq": removal.seq,
-                    "removed_seq": removal.seq,
-                }
-                for removal in folded.removals
-            ]
-            await sql.execute(queries.remove_items(insert), tombstones)
-        return bool(overwritten)
 
     def _scrub_if(self, overwritten: bool) -> None:
         """After a removal, see that the database's files forget too; nobody waits for it."""
@@ -309,23 +253,3 @@ class SqlArchive:
             )
         if not done and self._started and self._scrubbing is None:
             self._scrubbing = self._reactor.callLater(_SCRUB_RETRY, self._scrub)
-
-
-async def _position(sql: Transaction, event: str, lock: bool = False) -> Head | None:
-    found = await sql.rows(queries.position(event, lock=lock))
-    return Head(*found[0]) if found else None
-
-
-async def _extent(sql: Transaction, event: str) -> tuple[int, int]:
-    first, last, skipped = (await sql.rows(queries.extent(event)))[0]
-    if skipped is not None and first is not None:
-        first = max(first, skipped + 1)
-    return (1, 0) if first is None or first > last else (first, last)
-
-
-def _plain(text: str | None) -> str | None:
-    """Text that any database takes: PostgreSQL knows no NUL, and UTF-8 no half of a surrogate pair.  The
-    item's JSON has it as it was."""
-    if text is None:
-        return None
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\0")

@@ -6,9 +6,11 @@ import shutil
 
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.dialects import sqlite
 from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
+from afeed.archive import queries
 from afeed.archive.engine import Transaction
 from afeed.core.change import POSTED, Change, compose, timestamp
 from afeed.core.cursor import Ancestor
@@ -299,6 +301,25 @@ class SQLiteStoreTests(StoreSuite, ArchiveTestCase):
         again = await self.open()
         while CANARY.encode() in self.database.everything():
             await again.position(EVENT)
+
+    async def test_pages_come_from_an_index_however_far_back(self) -> None:
+        await self.open()
+        for statement in (
+            queries.visible_items(EVENT, 50, 70_000),
+            queries.read(EVENT, 70_000, 200),
+            queries.content_of(EVENT, [b"k" * 16]),
+            queries.extent(EVENT),
+        ):
+            compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True})
+            sql, values = str(compiled), compiled.params
+            for name in compiled.positiontup or ():
+                value = values[name]
+                sql = sql.replace("?", f"x'{value.hex()}'" if isinstance(value, bytes) else repr(value), 1)
+            plan = " ".join(row[-1] for row in self.database.query(f"EXPLAIN QUERY PLAN {sql}"))
+            self.assertIn("INDEX", plan)
+            self.assertNotIn("TEMP B-TREE", plan)
+            self.assertNotIn("SCAN changes", plan)
+            self.assertNotIn("SCAN items", plan)
 
     async def test_commits_are_durable_before_the_log_may_forget(self) -> None:
         archive = await self.open()
