@@ -25,6 +25,9 @@ KEPT = 1024
 #: How many colours the stylesheet has for the initial that stands in for an avatar (``tint-0`` ...).
 TINTS = 8
 
+#: Up to how many characters a text counts as short, and above how many as long.
+SHORT, LONG = 90, 280
+
 #: How sources are called where that is not their own name with a capital letter.
 _BADGES = {"x": "X", "push": "Web"}
 
@@ -73,6 +76,7 @@ class Fragments:
             url=page_url(item.url),
             time=_plain_time(item.created_at, self._timezone),
             lang=language(item.lang),
+            length=_length(item.text),
             html=Markup(item.html),  # noqa: S704 - sanitised where the item was made
             pictures=[_picture(media, item) for media in item.media],
             quote=None if item.quote is None else _quoted(item.quote),
@@ -105,6 +109,11 @@ def _picture(media: Media, item: Item) -> _Picture:
         alt=media.alt or item.author.name,
         credit=" · ".join(filter(None, (media.owner, media.licence))) if media.licence else "",
     )
+
+
+def _length(text: str) -> str:
+    """A class for very short and long texts: the projector view sets them larger and smaller."""
+    return " short" if len(text) <= SHORT else " long" if len(text) > LONG else ""
 
 
 def _quoted(quote: Quote) -> dict[str, object]:

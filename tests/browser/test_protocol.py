@@ -280,7 +280,7 @@ class IntegrityTests(ScriptedCase):
             self.assertIn("Nothing can be fetched from X", self.marks(watched)[0])
             closed = {**gap, "to": "2026-11-22T12:05:00Z", "state": "closed", "fetched": 7}
             self.do(self.server.append, closed)
-            watched.page.wait_for_function("document.querySelector('.gap').innerText.includes('7 posts')")
+            watched.page.wait_for_function("() => document.querySelector('.gap').innerText.includes('7 posts')")
             self.assertEqual(len(self.marks(watched)), 1)
 
         return self.browse(scenario)
@@ -310,10 +310,12 @@ class ListTests(ScriptedCase):
             watched.wait_live("websocket")
             edited = {**self.server._posted(make_item(2, html="<p>corrected</p>")), "type": "item.edited"}
             self.do(self.server.append, edited)
-            watched.page.wait_for_function("document.querySelector('#stream').innerText.includes('corrected')")
+            watched.page.wait_for_function(
+                "() => document.querySelector('#stream').innerText.includes('corrected')"
+            )
             self.assertEqual(watched.ids(), ["push:3", "push:2", "push:1"])
             self.do(self.server.remove, "push:3")
-            watched.page.wait_for_function("!document.getElementById('item-push:3')")
+            watched.page.wait_for_function("() => !document.getElementById('item-push:3')")
             self.assertEqual(watched.ids(), ["push:2", "push:1"])
 
         return self.browse(scenario)
@@ -341,7 +343,7 @@ class ListTests(ScriptedCase):
             self.open(watched)
             watched.wait_live("websocket")
             page.evaluate("scrollTo(0, 1000)")
-            page.wait_for_function("scrollY === 1000")
+            page.wait_for_function("() => scrollY === 1000")
             before = page.evaluate("document.getElementById('item-push:30').getBoundingClientRect().top")
             for number in range(40, 43):
                 self.post(number)

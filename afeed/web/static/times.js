@@ -4,7 +4,11 @@ import { words } from "./words.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const language = document.documentElement.lang || undefined;
+
+// The language of the page, as it is written where the reader lives.
+const page = document.documentElement.lang || "en";
+const spoken = navigator.languages?.find((tag) => tag.split("-")[0] === page && tag.includes("-"));
+const language = spoken ?? { en: "en-GB" }[page] ?? page;
 
 const sameYear = new Intl.DateTimeFormat(language, {
   day: "numeric",
