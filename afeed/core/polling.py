@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from hashlib import blake2b
 from random import Random
 
 from afeed.core.draft import Posted
+from afeed.core.item import encode_item
 
 #: Flickr's terms: below 3600 requests an hour and key.  A little more than a second keeps a margin.
 SPACING_S = 1.05
@@ -43,35 +45,40 @@ class Spacing:
 
 
 class Offered:
-    """Remembers the newest ``limit`` items that were offered, so that what overlaps is not offered for ever.
+    """Remembers the ``limit`` items that were seen last, so that what overlaps is not offered for ever.
 
-    Only a saving: the log recognises repetitions too.
+    What counts is the content: a photo has a new version whenever somebody comments on it, and nothing in the
+    feed would change.  Only a saving; the log recognises repetitions by version too.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known: OrderedDict[str, bytes] = OrderedDict()
 
     def fresh(self, drafts: Iterable[Posted]) -> list[Posted]:
-        """Those of ``drafts`` that were not offered in that version; one that was counts as seen just now."""
-        fresh: dict[tuple[str, str], Posted] = {}
+        """Those of ``drafts`` whose content is not what was offered last; the others count as seen just now."""
+        fresh: dict[str, Posted] = {}
         for draft in drafts:
-            key = (draft.item.id, draft.version)
-            if key in self._known:
-                self._known.move_to_end(key)
+            if self._known.get(draft.item.id) == _digest(draft):
+                self._known.move_to_end(draft.item.id)
             else:
-                fresh.setdefault(key, draft)
+                fresh[draft.item.id] = draft
         return list(fresh.values())
 
     def add(self, drafts: Iterable[Posted]) -> None:
         """``drafts`` are durable."""
         for draft in drafts:
-            self._known[(draft.item.id, draft.version)] = None
+            self._known[draft.item.id] = _digest(draft)
+            self._known.move_to_end(draft.item.id)
         while len(self._known) > self._limit:
             self._known.popitem(last=False)
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def _digest(draft: Posted) -> bytes:
+    return blake2b(encode_item(draft.item), digest_size=16).digest()
 
 
 class Walk:

@@ -3,7 +3,7 @@
 Flickr has no stream, and its search index is late: a photo may turn up minutes after its upload, and when it
 was tagged later, hours after.  So each poll asks again for the last ten minutes before the newest upload seen,
 and once an hour for everything since the event began; what was offered before is not offered again unless it
-has changed (its ``lastupdate`` is its version).
+has changed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ MIN_PER_PAGE = 25
 OVERLAP_S = 600
 #: How often everything since the beginning is looked at again (seconds).
 SWEEP_S = 3600.0
+#: How long after a start for the first time (seconds): a process that is restarted often does it too.
+FIRST_SWEEP_S = 600.0
 #: Offered photos that are remembered; two full searches.
 MEMORY = 2 * MAX_RESULTS
 #: When nothing changes until somebody acts, asking is of little use (seconds).
@@ -208,10 +210,11 @@ class FlickrPoller:
         return walk.newest > walk.since
 
     def _sweep_due(self) -> bool:
-        """Whether this poll looks at everything again.  The first poll after a start need not."""
+        """Whether this poll looks at everything again."""
+        present = self._clock.seconds()
         if self._swept is None:
-            self._swept = self._clock.seconds()
-        return self._newest is None or self._clock.seconds() - self._swept >= SWEEP_S
+            self._swept = present - SWEEP_S + FIRST_SWEEP_S
+        return self._newest is None or present - self._swept >= SWEEP_S
 
     def _begin(self, sweep: bool) -> int:
         """The earliest upload that this poll asks for."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorThreads, IReactorTime
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -43,8 +44,8 @@ class Replay:
     after a restart it goes on where it stopped. ``position()`` fires with the stored one or None.  ``clock``
     paces it; ``now()`` (Unix seconds) dates the posts.
 
-    The file is read once, at the start of :meth:`run`, on the reactor thread: some ten milliseconds for a
-    conference of a thousand posts.
+    The file is read once, at the start of :meth:`run`, and in another thread where ``clock`` is a reactor that
+    has some: a long recording takes seconds.
     """
 
     def __init__(
@@ -89,8 +90,8 @@ class Replay:
             self._last_item = self._now()
         self._place, self._next = player.place, None
         self._detail = (
-            f"{self._settings.file.name} was played to its end. To play it again, set loop = true or start with "
-            "an empty data_dir."
+            f"{self._settings.file.name} was played to its end. To play it again, set loop = true or start "
+            "with an empty data_dir."
         )
         _log.info("{source}: {detail}", source=self.name, detail=self._detail)
         await Deferred()  # never fires: the source is not over, it has nothing more to say
@@ -122,7 +123,7 @@ class Replay:
         """The recording, once the file can be used."""
         while True:
             try:
-                recording = _read(self._settings.file)
+                recording = await self._read()
             except _Unusable as error:
                 self._state = "failed"
                 self._detail = f"{self._settings.file} cannot be played: {error}."
@@ -137,6 +138,12 @@ class Replay:
                 self._entries = len(recording.entries)
                 self._report(recording, sink)
                 return recording
+
+    async def _read(self) -> Recording:
+        if not IReactorThreads.providedBy(self._clock):
+            return _read(self._settings.file)
+        pool = self._clock.getThreadPool()
+        return await deferToThreadPool(self._clock, pool, _read, self._settings.file)
 
     def _report(self, recording: Recording, sink: ISink) -> None:
         """Say which lines are of no use."""

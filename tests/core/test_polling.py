@@ -50,11 +50,19 @@ class WalkTests(SynchronousTestCase):
 
 
 class OfferedTests(SynchronousTestCase):
-    def test_what_was_offered_is_not_fresh_in_that_version(self) -> None:
+    def test_what_was_offered_is_fresh_only_with_other_content(self) -> None:
         offered = Offered(10)
-        offered.add(offered.fresh([a_post(1), a_post(2)]))
-        fresh = offered.fresh([a_post(1), a_post(2, version="2"), a_post(3)])
-        self.assertEqual([(post.item.id, post.version) for post in fresh], [("push:2", "2"), ("push:3", "1")])
+        offered.add(offered.fresh([a_post(1), a_post(2), a_post(3)]))
+        seen = [a_post(1), a_post(2, "better", version="2"), a_post(3, version="2"), a_post(4)]
+        fresh = offered.fresh(seen)
+        self.assertEqual([(post.item.id, post.version) for post in fresh], [("push:2", "2"), ("push:4", "1")])
+
+    def test_an_edit_that_is_taken_back_is_offered_too(self) -> None:
+        offered = Offered(10)
+        for version, text in enumerate(("first", "second", "first"), 1):
+            fresh = offered.fresh([a_post(1, text, str(version))])
+            self.assertEqual(len(fresh), 1)
+            offered.add(fresh)
 
     def test_a_repetition_within_one_page_is_offered_once(self) -> None:
         self.assertEqual(len(Offered(10).fresh([a_post(1), a_post(1)])), 1)

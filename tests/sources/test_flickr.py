@@ -147,6 +147,21 @@ class PolicyTests(SynchronousTestCase):
         self.pass_time(3200, step=5.0)
         self.assertEqual(self.sink.ids, [seen.id, tagged.id])
 
+    def test_after_a_restart_everything_is_looked_at_within_minutes(self) -> None:
+        tagged = self.add(1, age=7200)
+        self.start(stored=lambda: succeed(str(NOW - 30)))
+        self.pass_time(500)
+        self.assertEqual(self.sink.ids, [])
+        self.pass_time(200)
+        self.assertEqual(self.sink.ids, [tagged.id])
+
+    def test_a_comment_on_a_photo_changes_nothing(self) -> None:
+        photo = self.add(1)
+        self.start()
+        photo.updated = photo.uploaded + 30
+        self.pass_time(70)
+        self.assertEqual(self.sink.ids, [photo.id])
+
     def test_a_short_page_does_not_end_paging(self) -> None:
         photos = [self.add(number, age=1000 - number) for number in range(20)]
         self.flickr.library.wobble.hide = 3

@@ -6,16 +6,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.python.threadable import isInIOThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+import afeed.sources.replay
 from afeed.core.change import EDITED, POSTED, REMOVED, compose, timestamp
 from afeed.core.draft import Draft, Removed, prepare
 from afeed.core.errors import LogUnavailable
+from afeed.core.normalise.replay import Recording, read_recording
 from afeed.interfaces import ISink, ISource, Position, Recorded
 from afeed.settings import ReplaySource
 from afeed.sources.replay import RETRY_S, Replay
@@ -252,3 +256,31 @@ class ReplayTests(SynchronousTestCase):
         self.stop()
         self.pass_time(120)
         self.assertEqual(self.ids, ["push:0"])
+
+
+class ThreadTests(TestCase):
+    """With the real reactor."""
+
+    async def test_the_file_is_read_in_another_thread(self) -> None:
+        file = Path(self.mktemp())
+        file.write_bytes(b"".join(posts(0, 1)))
+        log = MemoryLog(["conf"])
+        offered: Deferred[None] = Deferred()
+        log.watch(lambda event: offered.called or offered.callback(None))
+        readers: list[bool] = []
+
+        def read(lines: Any) -> Recording:
+            readers.append(isInIOThread())
+            return read_recording(lines)
+
+        self.patch(afeed.sources.replay, "read_recording", read)
+        settings = ReplaySource(file=file, speed=1000.0)
+        replay = Replay(
+            "conf", settings, reactor, lambda: NOW, position=lambda: log.position("conf", "replay:conf")
+        )
+        running = Deferred.fromCoroutine(replay.run(Sink(log)))
+        running.addErrback(lambda failure: failure.trap(CancelledError))
+        self.addCleanup(running.cancel)
+        await offered.addTimeout(10, reactor)
+        await deferLater(reactor, 0)  # the offer itself is still under way when the log tells of it
+        self.assertEqual(readers, [False])
