@@ -83,7 +83,7 @@ def plan(own: Line | None, claims: Sequence[Line]) -> Plan | None:
     The first claim leads; a later one is followed where it goes on from there.  A claim that contradicts the
     leading one is ignored: its witness will be told of a gap.
     """
-    more = [c for c in claims if c.head > 0 and (own is None or shared(own, c) < c.head)]
+    more = [c for c in claims if c.oldest <= c.head and (own is None or shared(own, c) < c.head)]
     if not more:
         return None
     main = more[0]

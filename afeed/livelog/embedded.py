@@ -23,7 +23,7 @@ from afeed.core.health import Check
 from afeed.core.recovery import Line, Plan, record_of
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
 from afeed.livelog.database import Database, State
-from afeed.livelog.settle import Outcome, renewed, settle
+from afeed.livelog.settle import Moved, Outcome, renewed, settle
 from afeed.livelog.window import Window
 from afeed.livelog.writer import Writer
 
@@ -101,22 +101,21 @@ class EmbeddedLog:
 
     async def _settle(self, event: str, witnesses: Sequence[IWitness]) -> None:
         """Restore what the witnesses remember and load the newest changes; appends wait meanwhile."""
-        self._gates[event] = []
         try:
             outcome = await settle(
-                _Restoring(self._writer),
+                _Restoring(self._writer, lambda: self._gates.setdefault(event, [])),
                 event,
                 witnesses,
                 reactor=self._reactor,
                 rng=self._rng,
                 window=self._window_size,
-                doubtful=False,
+                doubtful=lambda: False,
                 announce=self._announce,
             )
             if outcome.renewed or event not in self._windows:
                 await self._load(event)
         finally:
-            for waiting in self._gates.pop(event):
+            for waiting in self._gates.pop(event, ()):
                 waiting.callback(None)
         self._ask_again(event, witnesses, outcome)
 
@@ -290,8 +289,9 @@ class EmbeddedLog:
 class _Restoring:
     """The embedded log as :func:`afeed.livelog.settle.settle` sees it."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, gate: Callable[[], object]) -> None:
         self._writer = writer
+        self._gate = gate
 
     def line(self, event: str) -> Deferred[Line | None]:
         def work(database: Database) -> Line | None:
@@ -303,8 +303,13 @@ class _Restoring:
         return self._writer.read(work)
 
     def stage(self, event: str, own: Line | None, plan: Plan) -> Deferred[int]:
+        self._gate()
+
         def work(database: Database) -> int:
             state = database.state(event)
+            if (state.head if state is not None else None) != (own.head if own is not None else None):
+                # An append was faster than the gate.
+                raise Moved
             if state is not None and plan.tail_after is None:
                 return state.id
             return database.create(None, "unfinished", ())

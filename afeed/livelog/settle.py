@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
+from afeed.core.errors import LogUnavailable
 from afeed.core.recovery import Line, Plan, inherit, plan
 from afeed.interfaces import IWitness, Testimony
 
@@ -20,6 +21,9 @@ TESTIMONY_SECONDS = 2.0
 
 #: How many seconds it has to hand over a page of changes.
 READ_SECONDS = 10.0
+
+#: How often a log that others change meanwhile is looked at.
+ATTEMPTS = 10
 
 #: How many changes are asked of a witness at a time.
 PAGE = 1000
@@ -42,8 +46,13 @@ def new_epoch(rng: Random) -> str:
     return "".join(rng.choices(_ALPHABET, k=8))
 
 
+class Moved(Exception):
+    """Somebody else has changed the log meanwhile: look at it again."""
+
+
 class Restorable(Protocol):
-    """What :func:`settle` needs of a log.  ``handle`` is the log's own business."""
+    """What :func:`settle` needs of a log.  ``handle`` is the log's own business; everything that writes may
+    raise :class:`Moved`."""
 
     def line(self, event: str) -> Awaitable[Line | None]:
         """The log's own line, None when it knows nothing of the event."""
@@ -51,7 +60,7 @@ class Restorable(Protocol):
 
     def stage(self, event: str, own: Line | None, plan: Plan) -> Awaitable[Any]:
         """Where the refills go: into the event's log if ``plan.tail_after`` is None and there is one, else into
-        one that nobody sees yet."""
+        one that nobody sees yet.  From here to the end of :func:`settle` appends to the event wait."""
         ...
 
     def restore(self, handle: Any, changes: Sequence[Change], keep_above: int) -> Awaitable[None]:
@@ -85,13 +94,13 @@ async def settle(
     reactor: IReactorTime,
     rng: Random,
     window: int,
-    doubtful: bool,
+    doubtful: Callable[[], bool],
     announce: Callable[[str], None],
 ) -> Outcome:
     """Bring the log of ``event`` to where it can take appends.
 
     An absent log is begun; one that holds less than the witnesses is filled from them, in a new epoch; and
-    when ``doubtful`` (its server is another than before) a new epoch begins even if nothing is missing.
+    when ``doubtful()`` (its server is another than before) a new epoch begins even if nothing is missing.
     Witnesses that do not answer in time are passed over.  ``announce`` is called with a sentence for
     the operator about what was done.
     """
@@ -104,32 +113,45 @@ async def settle(
             continue
         heard.append(testimony or NOTHING)
     unheard = len(witnesses) - len(heard)
-    while True:
+    for _ in range(ATTEMPTS):
         own = await log.line(event)
         decided = plan(own, [Line(t.epoch, t.ancestors, t.head, t.oldest) for t in heard])
-        if decided is None and own is not None and not doubtful:
+        if decided is None and own is not None and not doubtful():
             return Outcome(unheard, False)
         epoch = new_epoch(rng)
-        if decided is None:
-            await log.publish(event, None, own, epoch, None)
-            if own is not None:
-                announce(
-                    f"The live log of {event} begins epoch {epoch}: its server is another than before; all "
-                    f"{own.head} changes are there."
-                )
-            return Outcome(unheard, True)
-        handle = await log.stage(event, own, decided)
-        silent = await _refill(log, handle, decided, heard, reactor, decided.head - window)
-        if silent is None:
-            break
-        del heard[silent]
-        unheard += 1
-    await log.publish(event, handle, own, epoch, decided)
-    announce(
-        f"The live log of {event} held {own.head if own else 0} changes and was filled up to {decided.head} "
-        f"from what the archive and living nodes remember; it begins epoch {epoch}."
+        try:
+            if decided is None:
+                await log.publish(event, None, own, epoch, None)
+            else:
+                handle = await log.stage(event, own, decided)
+                silent = await _refill(log, handle, decided, heard, reactor, decided.head - window)
+                if silent is not None:
+                    del heard[silent]
+                    unheard += 1
+                    continue
+                await log.publish(event, handle, own, epoch, decided)
+        except Moved:
+            continue
+        if own is not None or decided is not None:
+            announce(_story(event, epoch, own, decided))
+        return Outcome(unheard, True)
+    raise LogUnavailable(f"the live log of {event} changes too fast to be looked at")
+
+
+def _story(event: str, epoch: str, own: Line | None, plan: Plan | None) -> str:
+    held = own.head if own is not None else 0
+    if plan is None:
+        return (
+            f"The live log of {event} begins epoch {epoch}, because its server is another than before; all "
+            f"{held} changes are there."
+        )
+    tail = (
+        "" if plan.tail_after is None else f"; its own from {plan.tail_after + 1} on follow under new numbers"
     )
-    return Outcome(unheard, True)
+    return (
+        f"The live log of {event} held {held} changes and was filled up to {plan.head} from what the archive "
+        f"and living nodes remember{tail}. It begins epoch {epoch}."
+    )
 
 
 async def _refill(

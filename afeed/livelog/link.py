@@ -1,0 +1,155 @@
+"""One connection that is kept up: connect, greet, use, and again after every end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+#: How many seconds connecting may take.
+CONNECT_SECONDS = 2.0
+
+#: The longest wait between two attempts, in seconds: a server that returns is found within that time.
+MAX_WAIT_SECONDS = 1.0
+FIRST_WAIT_SECONDS = 0.05
+
+
+class Ending(Protocol):
+    """A connection: ``ended`` fires when it is gone, ``abort`` ends it."""
+
+    def ended(self) -> Deferred[None]: ...
+
+    def abort(self) -> None: ...
+
+
+C = TypeVar("C", bound=Ending)
+
+
+class Link(Generic[C]):
+    """Keeps a connection to ``name`` up, until stopped.
+
+    ``connect`` makes one; ``use`` makes it usable and returns (or raises, and the connection is dropped);
+    ``lost`` is called when one that was usable has ended.  The wait between attempts doubles from
+    ``FIRST_WAIT_SECONDS`` to ``MAX_WAIT_SECONDS`` with full jitter, so that many nodes do not return as one.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Coroutine[Any, Any, C]],
+        use: Callable[[C], Awaitable[None]],
+        lost: Callable[[], None],
+        reactor: IReactorTime,
+        rng: Random,
+    ) -> None:
+        self._name = name
+        self._connect = connect
+        self._use = use
+        self._lost = lost
+        self._reactor = reactor
+        self._rng = rng
+        self._connection: C | None = None
+        self._running = False
+        self._task: Deferred[None] | None = None
+        self._first: list[Deferred[None]] = []
+        #: Whether the connection can be used now.
+        self.up = False
+        #: Why it cannot, in an operator's words; None while it can.
+        self.trouble: str | None = "not started"
+
+    def start(self) -> Deferred[None]:
+        """Fires when the first attempt has come to an end, whatever that was."""
+        first: Deferred[None] = Deferred()
+        self._first.append(first)
+        self._running = True
+        self._task = Deferred.fromCoroutine(self._run())
+        return first
+
+    def stop(self) -> Deferred[None]:
+        """Fires when the connection is closed and no other will be made."""
+        self._running = False
+        self.up = False
+        self.trouble = "stopped"
+        task, self._task = self._task, None
+        if self._connection is not None:
+            self._connection.abort()
+        stopped: Deferred[None] = Deferred()
+        if task is None:
+            stopped.callback(None)
+            return stopped
+        task.addBoth(lambda _: stopped.callback(None))
+        task.cancel()
+        return stopped
+
+    def abort(self) -> None:
+        """Drop the connection, as one that cannot be trusted any more; another is made at once."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    async def _run(self) -> None:
+        attempts = 0
+        while self._running:
+            try:
+                await self._once()
+                attempts = 0
+            except CancelledError:
+                if not self._running:
+                    return
+            except Exception as error:
+                self._note(str(error) or type(error).__name__)
+                attempts += 1
+            self._answer()
+            if not self._running:
+                return
+            longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempts, 10))
+            await deferLater(self._reactor, self._rng.uniform(0, longest))
+
+    async def _once(self) -> None:
+        """From connecting to the end of a connection that was usable; raises if it never became so."""
+        connecting: Deferred[C] = Deferred.fromCoroutine(self._connect())
+        connection = await connecting.addTimeout(CONNECT_SECONDS, self._reactor, _timed_out)
+        self._connection = connection
+        ended = connection.ended()
+        try:
+            await self._use(connection)
+            if ended.called:
+                raise ConnectionError("the connection was lost at once")
+            if self.trouble is not None:
+                self._log.info("{name} can be used.", name=self._name)
+            self.up, self.trouble = True, None
+            self._answer()
+            await ended
+            if self._running:
+                self._note("the connection was lost")
+        finally:
+            was_up, self.up = self.up, False
+            self._connection = None
+            connection.abort()
+            if was_up:
+                self._lost()
+
+    def _answer(self) -> None:
+        waiting, self._first = self._first, []
+        for first in waiting:
+            first.callback(None)
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self._log.error(
+                "{name} cannot be used: {trouble}. It will be tried again every second.",
+                name=self._name,
+                trouble=trouble,
+            )
+        self.trouble = trouble
+
+
+def _timed_out(result: object, seconds: float) -> NoReturn:
+    """Turn the cancellation by a timeout into a sentence."""
+    raise ConnectionError(f"no connection within {seconds:g} s")

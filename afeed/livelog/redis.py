@@ -1,0 +1,473 @@
+"""The live log of several nodes, in Redis.
+
+The only module that knows txredisapi, of which it uses the protocol and nothing else: its reconnecting factory
+gives up for ever when a connection drops during AUTH or SELECT, and its commands wait without end while there
+is no connection.  Importing txredisapi imports the reactor: import this module only once that is installed.
+
+What deduplication costs: every item keeps its keys for as long as the event is served, some 150 bytes of the
+server's memory each, so a million items cost 150 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+import txredisapi
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from afeed.core.change import timestamp
+from afeed.core.draft import Draft, prepare
+from afeed.core.errors import LogUnavailable
+from afeed.core.health import Check
+from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
+from afeed.livelog import redis_lua
+from afeed.livelog.link import CONNECT_SECONDS, Link
+from afeed.livelog.redis_address import parse_redis_url
+from afeed.livelog.redis_appends import PATIENCE_SECONDS, Appends
+from afeed.livelog.redis_commands import Batch, Commands, Keys, ServerError
+from afeed.livelog.redis_mirror import Mirror
+from afeed.livelog.redis_restore import RedisRestoring
+from afeed.livelog.settle import settle
+
+#: How often, in seconds, the heads are compared with what is known: hints may get lost.
+POLL_SECONDS = 1.0
+
+#: How often, in seconds, a witness that did not answer is asked again.
+RETRY_SECONDS = 2.0
+
+T = TypeVar("T")
+
+
+class _Protocol(txredisapi.RedisProtocol):
+    """txredisapi's protocol, telling of its end."""
+
+    def __init__(self) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+
+
+class _SubscriberProtocol(txredisapi.SubscriberProtocol):
+    def __init__(self, heard: Callable[[bytes, bytes], None]) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+        self._heard = heard
+
+    def messageReceived(self, pattern: bytes | None, channel: bytes, message: bytes) -> None:
+        self._heard(channel, message)
+
+
+class _Wire:
+    """A connection, with errors that the rest of afeed understands."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def send(self, *command: str | bytes | int) -> Deferred[Any]:
+        try:
+            sent: Deferred[Any] = self._protocol.execute_command(*command)
+        except txredisapi.RedisError:
+            return fail(LogUnavailable("the connection to Redis is lost"))
+        return sent.addErrback(_translate)
+
+    def ended(self) -> Deferred[None]:
+        return self._protocol.whenDisconnected().addCallback(lambda _: None)
+
+    def abort(self) -> None:
+        if self._protocol.transport is not None:
+            self._protocol.transport.abortConnection()
+
+
+def _translate(failure: Any) -> None:
+    failure.trap(txredisapi.RedisError)
+    if failure.check(txredisapi.ResponseError):
+        raise ServerError(str(failure.value))
+    raise LogUnavailable("the connection to Redis was lost")
+
+
+def _report(reply: bytes) -> dict[str, str]:
+    """What INFO says, by name."""
+    lines = reply.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+@implementer(ILiveLog)
+class RedisLog:
+    """The live log in the Redis at ``url`` (:mod:`afeed.livelog.redis_address`; :class:`ValueError` when it is
+    none).
+
+    ``now`` gives the time in seconds since 1970, ``window`` is what :meth:`trim` leaves of every event, and
+    ``max_log_bytes`` bounds the bodies kept per event.  Two connections are kept: one for everything, one that
+    listens for hints.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        url: str,
+        reactor: Any,
+        now: Callable[[], float],
+        rng: Random,
+        *,
+        window: int,
+        max_log_bytes: int,
+    ) -> None:
+        self._address = parse_redis_url(url)
+        self._reactor = reactor
+        self._now = now
+        self._rng = rng
+        self._window_size = window
+        self._max_log_bytes = max_log_bytes
+        self._mirror = Mirror(window)
+        name = f"Redis at {self._address}"
+        self._link: Link[_Wire] = Link(name, self._connect, self._greet, self._lost, reactor, rng)
+        self._hints: Link[_Wire] = Link(
+            f"The hint channel of {name}", self._connect_hints, self._subscribe, lambda: None, reactor, rng
+        )
+        self._commands: Commands | None = None
+        self._appends: dict[str, Appends] = {}
+        self._witnesses: tuple[IWitness, ...] = ()
+        self._unheard: dict[str, int] = {}
+        self._suspect: set[str] = set()
+        self._waiting: list[Deferred[None]] = []
+        self._timers: dict[str, IDelayedCall] = {}
+        self._running = False
+        self._write_trouble: str | None = None
+        self._warning: str | None = None
+
+    # Life
+
+    def start(self, events: Sequence[str], witnesses: Sequence[IWitness]) -> Deferred[None]:
+        self._running = True
+        self._witnesses = (*witnesses, self._mirror)
+        for event in events:
+            self._appends[event] = Appends(
+                event,
+                self._mirror,
+                self._reactor,
+                self._max_log_bytes,
+                usable=self._usable,
+                untrusted=self._link.abort,
+                noted=self._note_write,
+            )
+        self._hints.start()
+        return self._link.start()
+
+    def stop(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for appends in self._appends.values():
+            await appends.idle()
+        self._running = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        await self._hints.stop()
+        await self._link.stop()
+        self._release()
+
+    def _after(self, name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run ``work`` once in ``seconds``, at most one of a ``name`` at a time; it may fail."""
+
+        def run() -> None:
+            del self._timers[name]
+            Deferred.fromCoroutine(work()).addErrback(self._failed)
+
+        if self._running and name not in self._timers:
+            self._timers[name] = self._reactor.callLater(seconds, run)
+
+    def _failed(self, failure: Any) -> None:
+        if not failure.check(LogUnavailable):
+            self._log.failure("Looking after the live log failed; the connection is made anew", failure)
+        self._link.abort()
+
+    # Connections
+
+    async def _endpoint(self) -> Any:
+        host, port = await self._master()
+        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_SECONDS)
+        return wrapClientTLS(optionsForClientTLS(host), endpoint) if self._address.tls else endpoint
+
+    async def _master(self) -> tuple[str, int]:
+        """Where the server is; asks the sentinels, one after the other, if that is how it is configured."""
+        address = self._address
+        if address.service is None:
+            return address.hosts[0]
+        for host, port in address.hosts:
+            wire = None
+            try:
+                endpoint = HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_SECONDS / 2)
+                wire = _Wire(await endpoint.connect(Factory.forProtocol(_Protocol)))
+                reply = await wire.send("SENTINEL", "get-master-addr-by-name", address.service).addTimeout(
+                    CONNECT_SECONDS / 2, self._reactor
+                )
+                if reply:
+                    return reply[0].decode("ascii"), int(reply[1])
+            except Exception as error:
+                self._log.debug("A sentinel does not help: {error}", error=error)
+            finally:
+                if wire is not None:
+                    wire.abort()
+        raise ConnectionError(f"no sentinel knows the master of {address.service}")
+
+    async def _connect(self) -> _Wire:
+        return _Wire(await (await self._endpoint()).connect(Factory.forProtocol(_Protocol)))
+
+    async def _connect_hints(self) -> _Wire:
+        factory = Factory.forProtocol(lambda: _SubscriberProtocol(self._hint))
+        return _Wire(await (await self._endpoint()).connect(factory))
+
+    async def _log_in(self, commands: Commands) -> None:
+        if self._address.password is not None:
+            who = [self._address.username] if self._address.username is not None else []
+            await commands.send("AUTH", *who, self._address.password)
+        if self._address.db:
+            await commands.send("SELECT", self._address.db)
+
+    async def _greet(self, wire: _Wire) -> None:
+        """Make sure of the server, restore what it has lost, see what is there; then appends may go."""
+        commands = Commands(wire, self._reactor, "")
+        await self._log_in(commands)
+        report = _report(await commands.send("INFO"))
+        self._judge(report)
+        commands.run = report["run_id"]
+        for script in redis_lua.ALL:
+            await commands.send("SCRIPT", "LOAD", script.source)
+        for event in self._appends:
+            await self._settle(commands, event)
+            await self._mirror.follow(commands, event)
+        self._commands = commands
+        self._release()
+        self._after("poll", POLL_SECONDS, self._poll)
+
+    def _judge(self, report: dict[str, str]) -> None:
+        """Raise if the server must not be used; remember what the operator should know."""
+        if report.get("loading", "0") != "0":
+            raise LogUnavailable("Redis is still loading its data")
+        if report.get("role", "master") != "master":
+            raise LogUnavailable("this Redis is a replica: name the master, or the sentinels that know it")
+        policy = report.get("maxmemory_policy", "noeviction")
+        if policy.startswith("allkeys-"):
+            raise LogUnavailable(
+                f"this Redis would evict the log (maxmemory-policy {policy}): set maxmemory-policy noeviction"
+            )
+        warning = None
+        if report.get("aof_enabled", "0") == "0":
+            warning = (
+                "Redis keeps no append-only file, so a crash of it loses what neither the archive nor a living "
+                "node remembers: set appendonly yes"
+            )
+        if warning is not None and warning != self._warning:
+            self._log.warn("{warning}", warning=warning)
+        self._warning = warning
+
+    async def _settle(self, commands: Commands, event: str) -> None:
+        restoring = RedisRestoring(commands, self._rng, self._hold)
+        outcome = await settle(
+            restoring,
+            event,
+            self._witnesses,
+            reactor=self._reactor,
+            rng=self._rng,
+            window=self._window_size,
+            doubtful=lambda: restoring.run != commands.run or event in self._suspect,
+            announce=lambda sentence: self._log.warn("{sentence}", sentence=sentence),
+        )
+        self._suspect.discard(event)
+        self._unheard[event] = outcome.unheard
+        if outcome.unheard:
+            self._after("witnesses", RETRY_SECONDS, self._ask_again)
+
+    async def _ask_again(self) -> None:
+        """A witness that was away may know more than Redis: it is asked until it answers."""
+        commands = self._commands
+        if commands is None:
+            return
+        for event in [event for event, count in self._unheard.items() if count]:
+            await self._settle(commands, event)
+            await self._mirror.follow(commands, event)
+        if self._link.up:
+            self._commands = commands
+            self._release()
+
+    def _hold(self) -> None:
+        """Appends wait from here on."""
+        self._commands = None
+
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+    def _lost(self) -> None:
+        self._commands = None
+        for name in ("poll", "witnesses"):
+            if name in self._timers:
+                self._timers.pop(name).cancel()
+
+    def _usable(self, patience: float) -> Deferred[Commands]:
+        """Fires with the commands once appends may go; fails when that takes longer than ``patience``
+        seconds."""
+        if self._commands is not None:
+            return succeed(self._commands)
+        why = f"Redis at {self._address} cannot be used: {self._link.trouble or 'its log is being restored'}"
+        if not self._running or patience <= 0:
+            return fail(LogUnavailable(why))
+        waiter: Deferred[None] = Deferred()
+        self._waiting.append(waiter)
+
+        def refuse(result: object, seconds: float) -> None:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            raise LogUnavailable(why)
+
+        waiter.addTimeout(patience, self._reactor, refuse)
+        return waiter.addCallback(lambda _: self._usable(0))
+
+    # Hints
+
+    async def _subscribe(self, wire: _Wire) -> None:
+        commands = Commands(wire, self._reactor, "")
+        await self._log_in(commands)
+        await commands.send("SUBSCRIBE", *(Keys(event).channel for event in self._appends))
+
+    def _hint(self, channel: bytes, message: bytes) -> None:
+        event = channel.decode("utf-8", "replace").partition("{")[2].partition("}")[0]
+        epoch, _, head = message.decode("ascii", "replace").partition(" ")
+        window = self._mirror.windows.get(event)
+        if window is None or self._commands is None:
+            return
+        if window.epoch == epoch and head.isdigit() and int(head) <= window.head:
+            return
+        Deferred.fromCoroutine(self._mirror.follow(self._commands, event)).addErrback(self._failed)
+
+    async def _poll(self) -> None:
+        commands = self._commands
+        if commands is not None:
+            events = list(self._appends)
+            for event, state in zip(events, await commands.states(events), strict=True):
+                window = self._mirror.windows[event]
+                if state is None or (state.epoch == window.epoch and state.head < window.head):
+                    self._suspect.add(event)
+                    raise LogUnavailable(f"Redis has lost changes of {event}")
+                if state.run != commands.run:
+                    raise LogUnavailable(f"another node restores the live log of {event}")
+                self._mirror.bytes[event] = state.bytes
+                if (state.epoch, state.head) != (window.epoch, window.head):
+                    await self._mirror.follow(commands, event)
+            if self._write_trouble is not None:
+                await self._try_to_write(commands)
+        self._after("poll", POLL_SECONDS, self._poll)
+
+    async def _try_to_write(self, commands: Commands) -> None:
+        """See whether the trouble is over, so that health tells it even when nobody appends."""
+        try:
+            await commands.send("SET", "afeed:probe", "1")
+        except ServerError as error:
+            self._note_write(str(error))
+        else:
+            self._note_write(None)
+
+    def _note_write(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self._write_trouble:
+            self._log.error(
+                "Redis refuses to record: {trouble}. Sources hold what they have and try again.",
+                trouble=trouble,
+            )
+        elif trouble is None and self._write_trouble is not None:
+            self._log.info("Redis records again.")
+        self._write_trouble = trouble
+        if trouble is not None and trouble.startswith("READONLY"):
+            self._link.abort()
+
+    # The log
+
+    def append(
+        self,
+        event: str,
+        epoch: str | None,
+        drafts: Sequence[Draft],
+        *,
+        lease: str | None = None,
+        position: Position | None = None,
+    ) -> Deferred[list[Recorded]]:
+        if event not in self._appends or not self._running:
+            return fail(LogUnavailable(f"the live log of {event} is not open"))
+        batch = Batch(epoch, lease, position, timestamp(self._now()), [prepare(draft) for draft in drafts])
+        return self._appends[event].put(batch)
+
+    def _run(self, work: Callable[[Commands], Coroutine[Any, Any, T]]) -> Deferred[T]:
+        async def run() -> T:
+            return await work(await self._usable(PATIENCE_SECONDS))
+
+        return Deferred.fromCoroutine(run())
+
+    def read(self, event: str, after: int, limit: int) -> Deferred[Slice]:
+        try:
+            near = self._mirror.window(event).slice(after, limit)
+        except LogUnavailable as error:
+            return fail(error)
+        if near is not None:
+            return succeed(near)
+
+        async def far(commands: Commands) -> Slice:
+            page = await commands.read(event, after, limit)
+            return Slice(page.epoch, page.first, page.changes)
+
+        return self._run(far)
+
+    def head(self, event: str) -> Deferred[Head]:
+        try:
+            window = self._mirror.window(event)
+        except LogUnavailable as error:
+            return fail(error)
+        return succeed(Head(window.epoch, window.head))
+
+    def lineage(self, event: str) -> Deferred[Lineage]:
+        try:
+            window = self._mirror.window(event)
+        except LogUnavailable as error:
+            return fail(error)
+        return succeed(Lineage(window.epoch, self._mirror.ancestors[event]))
+
+    def position(self, event: str, source: str) -> Deferred[str | None]:
+        return self._run(lambda commands: commands.position(event, source))
+
+    def trim(self, event: str, upto: int) -> Deferred[None]:
+        async def trim(commands: Commands) -> None:
+            self._mirror.bytes[event] = await commands.trim(event, upto, self._window_size)
+
+        return self._run(trim)
+
+    def watch(self, callback: Callable[[str], None]) -> None:
+        self._mirror.watchers.append(callback)
+
+    def check(self) -> Check:
+        data = {
+            "kind": "redis",
+            "address": str(self._address),
+            "waiting": sum(map(len, self._appends.values())),
+            "bytes": dict(self._mirror.bytes),
+            "max_bytes": self._max_log_bytes,
+            "hints": self._hints.up,
+        }
+
+        def check(state: Any, detail: str) -> Check:
+            return Check(name="live_log", state=state, detail=detail, data=data)
+
+        if not self._running:
+            return check("failed", "The live log is closed.")
+        if not self._link.up:
+            return check("failed", f"Redis at {self._address} cannot be used: {self._link.trouble}.")
+        if self._write_trouble is not None:
+            return check("failed", f"Redis refuses to record: {self._write_trouble}.")
+        if self._warning is not None:
+            return check("degraded", self._warning + ".")
+        return check("ok", "Redis records.")

@@ -1,0 +1,180 @@
+"""Appends on their way to Redis, joined: everything that arrived while the last script ran goes into the next
+one, yet each caller's append stays whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change, compose
+from afeed.core.errors import EpochChanged, LeaseLost, LogFull, LogUnavailable
+from afeed.interfaces import Recorded
+from afeed.livelog.redis_commands import Appended, Batch, Commands, ServerError
+from afeed.livelog.redis_mirror import Mirror
+
+#: How long an append waits for a Redis that is away or being restored, in seconds.
+PATIENCE_SECONDS = 3.0
+
+#: How much goes into one script: it keeps Redis busy for some milliseconds.
+GROUP_RECORDS = 500
+GROUP_BYTES = 2 * 1024 * 1024
+
+_TYPES = {"p": POSTED, "e": EDITED, "r": REMOVED, "g": GAP}
+
+
+@attrs.define(eq=False)
+class _Job:
+    batch: Batch
+    deadline: float
+    done: Deferred[list[Recorded]]
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.called:
+            self.done.errback(error)
+
+
+class Appends:
+    """The queue of one event.
+
+    ``usable`` fires with the connection's commands as soon as appends may be sent, ``untrusted`` is called when
+    Redis refused because the log has to be looked at again, ``noted`` with what went wrong with a write, or
+    None after one that succeeded.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        event: str,
+        mirror: Mirror,
+        reactor: IReactorTime,
+        max_bytes: int,
+        *,
+        usable: Callable[[float], Deferred[Commands]],
+        untrusted: Callable[[], None],
+        noted: Callable[[str | None], None],
+    ) -> None:
+        self._event = event
+        self._mirror = mirror
+        self._reactor = reactor
+        self._max_bytes = max_bytes
+        self._usable = usable
+        self._untrusted = untrusted
+        self._noted = noted
+        self._queue: deque[_Job] = deque()
+        self._sending: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, batch: Batch) -> Deferred[list[Recorded]]:
+        """Fires when ``batch`` is in Redis; fails after ``PATIENCE_SECONDS`` when it cannot be brought there.
+        Whether it got there after all is then unknown, and finding out is what repetition is for."""
+        job = _Job(batch, self._reactor.seconds() + PATIENCE_SECONDS, Deferred())
+        self._queue.append(job)
+        if self._sending is None:
+            sending = Deferred.fromCoroutine(self._send_all())
+            if not sending.called:
+                self._sending = sending
+            sending.addErrback(self._broken)
+        return job.done
+
+    def idle(self) -> Deferred[None]:
+        """Fires when nothing is on its way."""
+        waiter: Deferred[None] = Deferred()
+        if self._sending is None:
+            waiter.callback(None)
+        else:
+            self._sending.addBoth(lambda _: waiter.callback(None))
+        return waiter
+
+    def _broken(self, failure: Failure) -> None:
+        self._log.failure("Appending to {event} failed in an unexpected way", failure, event=self._event)
+        self._sending = None
+        while self._queue:
+            self._queue.popleft().fail(LogUnavailable("the live log failed in an unexpected way"))
+
+    async def _send_all(self) -> None:
+        while self._queue:
+            oldest = self._queue[0]
+            try:
+                commands = await self._usable(oldest.deadline - self._reactor.seconds())
+            except LogUnavailable as error:
+                while self._queue and self._queue[0].deadline <= oldest.deadline:
+                    self._queue.popleft().fail(error)
+                continue
+            group = self._take()
+            try:
+                appended = await commands.append(self._event, [job.batch for job in group], self._max_bytes)
+            except ServerError as error:
+                self._refused(group, error)
+            except LogUnavailable:
+                # The connection broke or the log has to be looked at: once more, for repeating is safe.
+                self._queue.extendleft(reversed(group))
+                self._untrusted()
+                # Ending the connection may take a turn, and until then it would look usable.
+                await deferLater(self._reactor, 0)
+            else:
+                self._noted(None)
+                await self._recorded(commands, group, appended)
+        self._sending = None
+
+    def _take(self) -> list[_Job]:
+        group = [self._queue.popleft()]
+        records = len(group[0].batch.records)
+        size = _size(group[0].batch)
+        while self._queue:
+            batch = self._queue[0].batch
+            records, size = records + len(batch.records), size + _size(batch)
+            if records > GROUP_RECORDS or size > GROUP_BYTES:
+                break
+            group.append(self._queue.popleft())
+        return group
+
+    def _refused(self, group: Sequence[_Job], error: ServerError) -> None:
+        self._noted(str(error))
+        for job in group:
+            job.fail(error)
+
+    async def _recorded(self, commands: Commands, group: Sequence[_Job], appended: Appended) -> None:
+        changes = [
+            Change.decode(seq, compose(record, _TYPES[kind], job.batch.at))
+            for job, (_, results) in zip(group, appended.outcomes, strict=True)
+            for record, (seq, kind) in zip(job.batch.records, results, strict=False)
+            if kind != "-"
+        ]
+        self._mirror.bytes[self._event] = appended.bytes
+        if not self._mirror.add(self._event, appended.epoch, appended.first, changes):
+            try:
+                # Another node was in between: see its changes first.
+                await self._mirror.follow(commands, self._event)
+            except LogUnavailable:
+                pass  # What was appended is durable all the same; the next connection catches up.
+        for job, (word, results) in zip(group, appended.outcomes, strict=True):
+            if job.done.called:
+                continue
+            if word == "ok":
+                job.done.callback([Recorded(seq, kind != "-") for seq, kind in results])
+            else:
+                job.done.errback(self._error(word, appended.epoch))
+
+    def _error(self, word: str, epoch: str) -> Exception:
+        if word == "epoch":
+            return EpochChanged(f"the live log of {self._event} is in epoch {epoch}")
+        if word == "lease":
+            return LeaseLost("another node runs the sources now")
+        return LogFull(
+            f"the live log of {self._event} has reached max_log_bytes ({self._max_bytes}) because the archive "
+            "does not follow: bring the archive back, or raise max_log_bytes"
+        )
+
+
+def _size(batch: Batch) -> int:
+    return sum(len(record.tail) for record in batch.records)

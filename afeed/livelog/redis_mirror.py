@@ -1,0 +1,124 @@
+"""What one node has seen of the events in Redis: the newest changes, kept up to date by hints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from afeed.core.change import Change
+from afeed.core.cursor import Ancestor
+from afeed.core.errors import LogUnavailable
+from afeed.interfaces import IWitness, Testimony
+from afeed.livelog.redis_commands import Commands
+from afeed.livelog.window import Window
+
+#: How many changes per event are read into memory at first.
+PRELOAD = 500
+
+#: How many are asked for at a time when others have appended.
+PAGE = 500
+
+
+@implementer(IWitness)
+class Mirror:
+    """The windows of all events, as far as this node has seen them.
+
+    It is a witness, too: a Redis that comes back with less than this node has seen is filled from here.
+    """
+
+    _log = Logger()
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._following: dict[str, bool] = {}
+        self.windows: dict[str, Window] = {}
+        self.ancestors: dict[str, tuple[Ancestor, ...]] = {}
+        self.bytes: dict[str, int] = {}
+        self.watchers: list[Callable[[str], None]] = []
+
+    def window(self, event: str) -> Window:
+        """Raises :class:`~afeed.core.errors.LogUnavailable` while nothing has been seen of ``event``."""
+        try:
+            return self.windows[event]
+        except KeyError:
+            raise LogUnavailable(f"nothing is known yet of the live log of {event}") from None
+
+    def add(self, event: str, epoch: str, first: int, changes: Sequence[Change]) -> bool:
+        """Add changes ``first + 1`` on; False when some before them have not been seen yet."""
+        window = self.windows.get(event)
+        if window is None or window.epoch != epoch or window.head < first:
+            return False
+        fresh = [change for change in changes if change.seq > window.head]
+        if fresh:
+            window.extend(fresh)
+            self._tell(event)
+        return True
+
+    async def follow(self, commands: Commands, event: str) -> None:
+        """See everything that Redis has of ``event``.  A call while another one runs makes that one look
+        again."""
+        if event in self._following:
+            self._following[event] = True
+            return
+        self._following[event] = True
+        try:
+            while self._following[event]:
+                self._following[event] = False
+                await self._catch_up(commands, event)
+        finally:
+            del self._following[event]
+
+    async def _catch_up(self, commands: Commands, event: str) -> None:
+        while True:
+            window = self.windows.get(event)
+            if window is None:
+                await self._load(commands, event)
+                continue
+            before = window.head
+            page = await commands.page(event, before, PAGE)
+            if page.epoch != window.epoch or page.head < before:
+                await self._load(commands, event)
+            elif page.head > before + self._limit or (page.changes and page.first > before + 1):
+                # So far behind that most of it would be dropped again.
+                await self._load(commands, event)
+            else:
+                self.add(event, page.epoch, page.first - 1, page.changes)
+                if self.windows[event] is window and window.head >= page.head:
+                    return
+
+    async def _load(self, commands: Commands, event: str) -> None:
+        """Read the newest changes anew."""
+        newest = min(PRELOAD, self._limit)
+        (state,) = await commands.states([event])
+        if state is None:
+            raise LogUnavailable(f"Redis does not hold the live log of {event}")
+        page = await commands.read(event, max(state.base, state.head - newest), newest)
+        if page.epoch != state.epoch or (page.changes and page.first <= state.base):
+            raise LogUnavailable(f"the live log of {event} changed while it was read")
+        window = Window(state.epoch, page.first - 1, self._limit)
+        window.extend(page.changes)
+        self.windows[event] = window
+        self.ancestors[event] = state.ancestors
+        self.bytes[event] = state.bytes
+        self._tell(event)
+
+    def _tell(self, event: str) -> None:
+        for watcher in self.watchers:
+            try:
+                watcher(event)
+            except Exception:
+                self._log.failure("A listener failed on a change of {event}; the others are told", event=event)
+
+    def testimony(self, event: str) -> Deferred[Testimony | None]:
+        window = self.windows.get(event)
+        if window is None or window.base == window.head:
+            return succeed(None)
+
+        def read(after: int, limit: int) -> Deferred[list[Change]]:
+            found = window.slice(max(after, window.base), limit)
+            return succeed([] if found is None else found.changes)
+
+        return succeed(Testimony(window.epoch, self.ancestors[event], window.base + 1, window.head, read))
