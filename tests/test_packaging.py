@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 import afeed
+from tests.servers.afeed import AfeedServer
+from tests.servers.process import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What a build does not need, and would only copy around.
@@ -103,17 +108,55 @@ class WheelTests(SynchronousTestCase):
         self.installed = Installation()
         self.addCleanup(self.installed.close)
 
-    def test_an_installed_wheel_is_complete_and_offers_twistd_afeed(self) -> None:
+    def test_an_installed_wheel_is_complete_and_runs(self) -> None:
         names = set(zipfile.ZipFile(self.installed.wheel).namelist())
         self.assertEqual(sorted(data_files() - names), [])
         self.assertEqual(sorted(name for name in names if name.startswith(("tests/", "bench/"))), [])
         self.assertNotIn("twisted/__init__.py", names)
         self.assertNotIn("twisted/plugins/__init__.py", names)
 
-        listed = [
-            line.split()[0]
-            for line in run(self.installed.bin / "twistd", "--help").splitlines()
-            if line.split()
-        ]
+        twistd = self.installed.bin / "twistd"
+        listed = [line.split()[0] for line in run(twistd, "--help").splitlines() if line.split()]
         self.assertEqual(listed.count("afeed"), 1)
-        self.assertIn("--check-config", run(self.installed.bin / "twistd", "afeed", "--help"))
+        self.assertIn("--check-config", run(twistd, "afeed", "--help"))
+
+        where = run(
+            self.installed.bin / "python", "-c", "import afeed.demo; print(afeed.demo.RECORDING)"
+        ).strip()
+        self.assertTrue(where.startswith(str(self.installed.directory)), where)
+        self.serve_the_demo(twistd, Path(where))
+
+    def serve_the_demo(self, twistd: Path, recording: Path) -> None:
+        """Run the installed program with the installed recording, and look at it as a viewer would."""
+        server = AfeedServer(
+            twistd=[str(twistd)],
+            path=None,
+            sources=f'[[events.sources]]\ntype = "replay"\nfile = "{recording}"\nspeed = 1000.0\n',
+        )
+        self.addCleanup(server.close)
+        server.start()
+        wait_until(lambda: len(server.changes()) > 50, "the recording to be played")
+        # Migrations ran, and the strainer copies.
+        archive = server.directory / "var" / "archive.sqlite3"
+        wait_until(archive.exists, "the archive")
+
+        def archived() -> int:
+            with closing(sqlite3.connect(archive)) as connection:
+                [[count]] = connection.execute("SELECT count(*) FROM changes")
+            return int(count)
+
+        wait_until(lambda: archived() > 50, "the archive to follow")
+
+        status, _, body = server.request(f"/{server.slug}")
+        self.assertEqual(status, 200)
+        page = body.decode()
+        scripts = re.findall(r'<script [^>]*src="([^"]+)"', page)
+        styles = re.findall(r'<link [^>]*rel="stylesheet"[^>]*href="([^"]+)"', page)
+        self.assertTrue(scripts)
+        self.assertTrue(styles)
+        photos = sorted(path.name for path in (recording.parent / "photos").iterdir())
+        self.assertTrue(photos)
+        for path in (*scripts, *styles, *(f"/static/demo/{name}" for name in photos)):
+            status, _, body = server.request(path)
+            self.assertEqual(status, 200, path)
+            self.assertTrue(body, path)
