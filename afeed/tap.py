@@ -24,6 +24,7 @@ from afeed.archive.strainer import Strainer
 from afeed.config import ConfigurationError, check, demo, load
 from afeed.core.calendar import Period, feeding
 from afeed.core.http import Names
+from afeed.core.polling import Spacing
 from afeed.hub import Hub
 from afeed.interfaces import ILiveLog, ISource
 from afeed.livelog.database import examine as examine_log
@@ -204,6 +205,7 @@ def _sources(
 ) -> Iterator[tuple[ISource, Period]]:
     """Every source that runs by itself, with the time in which it does."""
     http = make_client(reactor)
+    spacing = Spacing()  # what Flickr allows is counted by key, and all events share one
     rules: dict[str, tuple[str, Period]] = {}
     for event in settings.events:
         for source in event.sources:
@@ -224,6 +226,7 @@ def _sources(
                             rng,
                             starts=period.start,
                             position=_position_of(live_log, event.slug, f"flickr:{event.slug}"),
+                            spacing=spacing,
                         ),
                         period,
                     )

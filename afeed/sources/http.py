@@ -11,6 +11,7 @@ than the host it was meant for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
@@ -369,8 +370,13 @@ def as_fault(error: BaseException, url: str) -> HttpFault:
     if isinstance(inner, ConnectionLost):
         return HttpFault("network", f"{host} closed the connection before it had answered")
     if isinstance(inner, ConnectError):
-        return HttpFault("network", f"no connection to {host}: {inner.osError or type(inner).__name__}")
+        return HttpFault("network", f"no connection to {host}: {_connect_error(inner)}")
     return HttpFault("network", f"talking to {host} failed: {type(inner).__name__}")
+
+
+def _connect_error(error: ConnectError) -> str:
+    number = error.osError
+    return os.strerror(number) if isinstance(number, int) else str(number or type(error).__name__)
 
 
 def _certificate_error(cause: BaseException) -> str:

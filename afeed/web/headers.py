@@ -25,13 +25,17 @@ def websocket_origin(public_url: str) -> str:
 
 
 def content_security_policy(server: Server) -> str:
-    """The policy of every page."""
+    """The policy of every page.  Pictures come over https; an afeed that is only tried out, on this machine,
+    may also show those of a simulator beside it."""
+    pictures = "'self' https:"
+    if urlsplit(server.public_url).hostname in ("127.0.0.1", "localhost"):
+        pictures += " http://127.0.0.1:*"
     directives = (
         ("default-src", "'none'"),
         ("script-src", "'self'"),
         ("style-src", "'self'"),
-        ("img-src", "'self' https:"),
-        ("media-src", "'self' https:"),
+        ("img-src", pictures),
+        ("media-src", pictures),
         ("connect-src", f"'self' {websocket_origin(server.public_url)}"),
         ("manifest-src", "'self'"),
         ("form-action", "'self'"),

@@ -28,8 +28,15 @@ class ContentSecurityPolicyTests(SynchronousTestCase):
         self.assertEqual(policy()["style-src"], "'self'")
 
     def test_items_bring_images_and_media_over_tls_only(self) -> None:
-        self.assertEqual(policy()["img-src"], "'self' https:")
-        self.assertEqual(policy()["media-src"], "'self' https:")
+        found = policy(public_url="https://feed.example")
+        self.assertEqual(found["img-src"], "'self' https:")
+        self.assertEqual(found["media-src"], "'self' https:")
+
+    def test_on_this_machine_alone_pictures_may_come_from_a_simulator_beside_it(self) -> None:
+        self.assertEqual(
+            policy(public_url="http://127.0.0.1:8080")["img-src"], "'self' https: http://127.0.0.1:*"
+        )
+        self.assertEqual(policy(public_url="http://feed.example")["img-src"], "'self' https:")
 
     def test_scripts_connect_to_this_server_and_its_websockets_only(self) -> None:
         found = policy(public_url="https://feed.example:8443")
