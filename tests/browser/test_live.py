@@ -166,7 +166,7 @@ class RestartTests(LiveCase):
             watched.wait_for_item("push:1")
             self.server.stop()
             watched.page.wait_for_selector('#connection[data-state="waiting"]')
-            self.assertIn(watched.state(), ("Connection lost, trying again", "You are offline"))
+            self.assertIn(watched.state(), ("Connection lost", "You are offline"))
             self.server.start()
             self.push(2)
             watched.wait_for_item("push:2")

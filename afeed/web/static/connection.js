@@ -16,14 +16,16 @@
 //        |                              |
 //        '--------- answered -----------'  (with the next transport down)
 //
-// So a server that restarts is waited for, and only a transport that fails where a poll gets through is given up.
-// Two missed pings count as failing twice.  A connection that has lived for half a minute has no failures.
+// So a server that restarts is waited for, and only a transport that fails where a poll gets through is given
+// up. Two missed pings count as failing twice.  A connection that has lived for half a minute has no
+// failures.
 //
-// From a lower transport the better ones are tried again beside it, after a minute and then less and less often; the
-// first that speaks takes over.  The position (messages.js) is one for all of them, so nothing is lost or shown twice.
+// From a lower transport the better ones are tried again beside it, after a minute and then less and less
+// often; the first that speaks takes over.  The position (messages.js) is one for all of them, so nothing is
+// lost or shown twice.
 //
-// Delays grow with full jitter: a random part of 1, 2, 4 ... 30 seconds.  Waking up (the tab is shown, the network is
-// back) ends any wait, and replaces a connection that has been silent for longer than a ping.
+// Delays grow with full jitter: a random part of 1, 2, 4 ... 30 seconds.  Waking up (the tab is shown, the
+// network is back) ends any wait, and replaces a connection that has been silent for longer than a ping.
 
 import { ask } from "./transports.js";
 

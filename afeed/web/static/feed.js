@@ -8,7 +8,8 @@
 //   times.js        times that tick
 //   words.js        every text
 //
-// `?transport=websocket|sse|longpoll|poll` in the page's address keeps to one transport, for support and tests.
+// `?transport=websocket|sse|longpoll|poll` in the page's address keeps to one transport, for support and
+// tests.
 
 import { Connection } from "./connection.js";
 import { Position } from "./messages.js";

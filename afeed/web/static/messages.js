@@ -1,8 +1,8 @@
 // Where this page stands in the event's log, and what a message adds to it.  No network, no page.
 //
-// A cursor is "epoch:seq": everything up to and including seq has been taken in.  Numbers have no holes, so whatever
-// is missing shows as a hole or is told as a gap, and becomes a mark on the page: never silence.  What comes twice
-// (two transports overlap for a moment, a poll repeats) is dropped here by its number.
+// A cursor is "epoch:seq": everything up to and including seq has been taken in.  Numbers have no holes, so
+// whatever is missing shows as a hole or is told as a gap, and becomes a mark on the page: never silence.
+// What comes twice (two transports overlap for a moment, a poll repeats) is dropped here by its number.
 
 export class Position {
   /** @param {string | null} cursor  where the server-rendered page ends */

@@ -2,14 +2,19 @@
 //
 //   open({ url, cursor, message, failed }) -> { close() }
 //
-// `url(path, query)` makes an address of this event; `cursor()` is the present position; `message(m)` takes each
-// message of the protocol; `failed({ retryMs, badCursor })` is called once, at the end, unless close() came first.
-// A transport never reconnects by itself: connection.js decides.
+// `url(path, query)` makes an address of this event; `cursor()` is the present position; `message(m)` takes
+// each message of the protocol; `failed({ retryMs, badCursor })` (both may be absent) is called once, at the
+// end, unless close() came first. A transport never reconnects by itself: connection.js decides.
 
-/** Milliseconds: the longest wait asked of a long-poll, what a request may take beyond that, the pace of polling. */
+/** Seconds: the wait asked of a long-poll. */
 const WAIT_S = 25;
+
+/** Milliseconds: what an answer may take beyond its wait, and the pace of polling. */
 const PATIENCE = 10_000;
 const PACE = 5_000;
+
+/** A long-poll that comes back with nothing within so many milliseconds did not wait. */
+const HASTY = 1_000;
 
 /** WebSocket close code for a cursor that is none. */
 const BAD_CURSOR = 4400;
@@ -48,61 +53,87 @@ function sse({ url, cursor, message, failed }) {
   return { close: () => stream.close() };
 }
 
-/**
- * Ask once.  Resolves to `more` after handing over what came; rejects with `{retryMs, badCursor}`.
- */
-export async function ask({ url, cursor, message }, wait, signal) {
-  const timeout = AbortSignal.timeout(wait * 1000 + PATIENCE);
-  const answer = await fetch(url("updates", { since: cursor(), wait }), {
-    signal: AbortSignal.any([signal, timeout]),
-    // The position is in the address, so an answer that a cache still holds is a right one.
-    headers: { Accept: "application/json" },
-  });
-  if (!answer.ok) {
-    throw {
-      retryMs: 1000 * Number(answer.headers.get("Retry-After") ?? 0) || undefined,
-      badCursor: answer.status === 400,
-    };
+/** An answer that is none; `retryMs` is how long the server asks to be left alone. */
+class Refusal extends Error {
+  constructor(answer) {
+    super(`refused with status ${answer.status}`);
+    this.retryMs = 1000 * Number(answer.headers.get("Retry-After") ?? 0) || 0;
+    this.badCursor = answer.status === 400;
   }
-  const body = await answer.json();
-  if (signal.aborted) return false;
-  if (body.gap) message({ type: "gap", ...body.gap });
-  message({ type: "changes", cursor: body.cursor, changes: body.changes });
-  return body.more;
 }
 
-function polling(waitSeconds, pause) {
+/**
+ * Ask once, and wait for up to `wait` seconds for something new.
+ *
+ * Resolves to `{more, some}` after handing over what came: whether more can be had at once, and whether anything
+ * came.  Rejects with a Refusal, or with whatever fetch has to say.  Once `signal` is aborted nothing is handed
+ * over any more.
+ */
+export async function ask({ url, cursor, message }, wait, signal) {
+  const body = await fetchJson(url("updates", { since: cursor(), wait }), wait * 1000 + PATIENCE, signal);
+  if (signal.aborted) return {};
+  if (body.gap) message({ type: "gap", ...body.gap });
+  message({ type: "changes", cursor: body.cursor, changes: body.changes });
+  return { more: body.more, some: body.changes.length > 0 };
+}
+
+async function fetchJson(address, milliseconds, signal) {
+  const control = new AbortController();
+  const stop = () => control.abort();
+  const timer = setTimeout(stop, milliseconds);
+  signal.addEventListener("abort", stop);
+  try {
+    // The browser's own cache would answer an empty poll again at once.
+    const answer = await fetch(address, { signal: control.signal, cache: "no-store" });
+    if (!answer.ok) throw new Refusal(answer);
+    return await answer.json();
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+function polling(waitSeconds) {
   return (way) => {
     const control = new AbortController();
     // The first answer comes at once and shows that this transport works.
     let wait = 0;
     const run = async () => {
       while (!control.signal.aborted) {
-        const more = await ask(way, wait, control.signal);
+        const asked = Date.now();
+        const { more, some } = await ask(way, wait, control.signal);
+        // Somebody on the way may not let an answer wait: then this is a plain poll.
+        const hasty = wait > 0 && !some && Date.now() - asked < HASTY;
+        if (!more && (hasty || waitSeconds === 0)) await sleep(pace(), control.signal);
         wait = waitSeconds;
-        if (!more) await sleep(pause(), control.signal);
       }
     };
-    run().catch((reason) => {
-      if (control.signal.aborted) return;
-      way.failed({ retryMs: reason?.retryMs, badCursor: reason?.badCursor });
-    });
+    run().catch((reason) => control.signal.aborted || way.failed(reason));
     return { close: () => control.abort() };
   };
 }
 
+/** Resolves after `milliseconds`, or at once when `signal` is aborted. */
 function sleep(milliseconds, signal) {
-  if (milliseconds === 0) return Promise.resolve();
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+    const wake = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    signal.addEventListener("abort", wake);
   });
 }
 
-const longpoll = polling(WAIT_S, () => 0);
-const poll = polling(0, () => PACE * (0.8 + 0.4 * Math.random()));
+function pace() {
+  return PACE * (0.8 + 0.4 * Math.random());
+}
 
-/** Best first.  `silence` is how many milliseconds without a message mean that it is dead (two missed pings). */
+const longpoll = polling(WAIT_S);
+const poll = polling(0);
+
+/** Best first.  After `silence` milliseconds without a message (two missed pings) it counts as dead. */
 export const transports = [
   { name: "websocket", open: websocket, silence: 32_000 },
   { name: "sse", open: sse, silence: 32_000 },

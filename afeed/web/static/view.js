@@ -1,9 +1,9 @@
 // The list of posts: newest first, as the server rendered them.
 //
-// Fragments come from the server and go in through <template>, where nothing runs.  An edit replaces in place, a
-// removal removes, what is not on the page is ignored.  While the reader has scrolled down, new posts wait behind a
-// button, so that nothing moves under their eyes.  The page holds at most `limit` posts; older ones are behind the
-// "Older posts" link, which always goes on exactly where the page ends.
+// Fragments come from the server and go in through <template>, where nothing runs.  An edit replaces in
+// place, a removal removes, what is not on the page is ignored.  While the reader has scrolled down, new
+// posts wait behind a button, so that nothing moves under their eyes.  The page holds at most `limit` posts;
+// older ones are behind the "Older posts" link, which always goes on exactly where the page ends.
 
 import { refresh, timeOfDay } from "./times.js";
 import { words } from "./words.js";
@@ -31,7 +31,9 @@ export class Stream {
     list.addEventListener("error", (event) => retire(event.target), { capture: true });
     for (const image of list.querySelectorAll("img")) if (image.complete && !image.naturalWidth) retire(image);
     news?.addEventListener("click", () => this.catchUp());
-    addEventListener("scroll", () => this.pending.length > 0 && this.atTop && this.release(), { passive: true });
+    addEventListener("scroll", () => this.atTop && this.pending.length > 0 && this.release(), {
+      passive: true,
+    });
   }
 
   get atTop() {
@@ -41,7 +43,14 @@ export class Stream {
   /** Show changes and gaps, in order. */
   show(changes) {
     const fresh = [];
-    for (const change of changes) CHANGES[change.type]?.call(this, change, fresh);
+    for (const change of changes) {
+      try {
+        CHANGES[change.type]?.call(this, change, fresh);
+      } catch (error) {
+        // One change that cannot be shown must not take the others with it.
+        reportError(error);
+      }
+    }
     fresh.reverse();
     if (fresh.length > 0) {
       this.pending = [...fresh, ...this.pending].slice(0, this.limit);
@@ -60,13 +69,12 @@ export class Stream {
 
   /** Put what waits at the top of the list. */
   release() {
-    const before = this.list.offsetHeight;
     const first = this.list.firstElementChild;
+    for (const entry of this.pending) refresh(entry);
     this.list.prepend(...this.pending);
     this.pending = [];
     while (this.list.childElementCount > this.limit) this.list.lastElementChild.remove();
-    refresh(this.list);
-    if (first?.isConnected) slide(this.list, first.offsetTop - this.list.firstElementChild.offsetTop || before);
+    if (first?.isConnected) slide(this.list, first.offsetTop - this.list.firstElementChild.offsetTop);
     this.settle();
   }
 
@@ -76,7 +84,7 @@ export class Stream {
     if (this.news !== null) {
       const posts = this.pending.filter((entry) => entry.dataset.seq).length;
       this.news.hidden = this.pending.length === 0;
-      this.news.textContent = words.news(posts);
+      this.news.textContent = posts > 0 ? words.news(posts) : words.notice;
     }
     if (this.older !== null && this.list.childElementCount >= this.limit) {
       const seq = [...this.list.children].findLast((entry) => entry.dataset.seq)?.dataset.seq;
@@ -98,7 +106,7 @@ export class Stream {
       replace(known, change.fragment);
       return;
     }
-    const seq = Number(change.seq);
+    const { seq } = change;
     const entry = enclose(change.fragment);
     entry.dataset.seq = seq;
     const newest = fresh.at(-1) ?? this.pending[0] ?? this.list.firstElementChild;
@@ -200,7 +208,7 @@ function note(...content) {
 
 /** Let the list, which has just grown at the top by `height`, glide to its new place. */
 function slide(list, height) {
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden) return;
+  if (height <= 0 || document.hidden || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   list.animate([{ transform: `translateY(${-Math.min(height, innerHeight)}px)` }, { transform: "none" }], {
     duration: 350,
     easing: "ease-out",

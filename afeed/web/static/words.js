@@ -5,12 +5,13 @@ export const words = {
     connecting: "Connecting…",
     live: "Live",
     polling: "Live, every few seconds",
-    waiting: "Connection lost, trying again",
+    waiting: "Connection lost",
     offline: "You are offline",
   },
 
   news: (count) => (count === 1 ? "1 new post" : `${count} new posts`),
 
+  notice: "New notice",
   missing: "Some posts may be missing here.",
   reload: "Load the page again",
 
@@ -18,7 +19,7 @@ export const words = {
     open: (source, from) => `Nothing can be fetched from ${source} since ${from}. Its posts will follow.`,
     closed: (source, from, to, fetched) =>
       `${source} could not be reached from ${from} to ${to}. ` +
-      (fetched === 0 ? "Posts from that time may be missing." : `${fetched} posts from that time were fetched later.`),
+      (fetched > 0 ? `${fetched} posts from that time came later.` : "Posts from that time may be missing."),
   },
 
   sources: { x: "X", flickr: "Flickr", mastodon: "Mastodon", bluesky: "Bluesky" },
