@@ -4,6 +4,7 @@ lines."""
 from __future__ import annotations
 
 import re
+from io import TextIOWrapper
 from typing import IO, Any
 
 import msgspec
@@ -20,13 +21,16 @@ from twisted.python.failure import Failure
 from afeed.core.change import timestamp
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_OWN = ("isError", "failure", "format", "message", "time", "log_")
+#: What Twisted adds to an event for observers of the old kind; the rest is told by the members below.
+_OWN = frozenset({"isError", "failure", "format", "message", "time", "why"})
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def observer(stream: IO[str], readable: bool) -> ILogObserver:
-    """Writes events of level ``info`` and above to ``stream``."""
+    """Writes events of level ``info`` and above to ``stream``, which must not fail over a character."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
     write = _readable if readable else _structured
 
     def emit(event: LogEvent) -> None:
@@ -74,9 +78,19 @@ def _structured(event: LogEvent) -> str:
         "message": formatEvent(event),
     }
     for key, value in event.items():
-        if not key.startswith(_OWN) and isinstance(value, str | int | float | bool):
+        if key not in _OWN and not key.startswith("log_") and isinstance(value, str | int | float | bool):
             fields.setdefault(key, value)
     trace = _trace(event)
     if trace is not None:
         fields["traceback"] = trace
-    return _encode(fields).decode("utf-8", "replace") + "\n"
+    # The encoder leaves C1 and bidirectional controls as they are, and refuses lone surrogates.
+    encodable = {key: _encodable(value) for key, value in fields.items()}
+    return _visible(_encode(encodable).decode("utf-8")) + "\n"
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+        return str(value)
+    return value

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
@@ -26,7 +26,9 @@ from afeed.web.front import Front
 #: How long the start waits for an archive before it goes on without; the strainer keeps trying.
 ARCHIVE_PATIENCE_S = 2.0
 #: What the end may take: the log's last writes, the archive's last rows, and all of it together, in seconds.
-FLUSH_S, DRAIN_S, STOP_S = 1.5, 2.0, 4.5
+FLUSH_S, DRAIN_S, STOP_S = 1.5, 2.0, 4.2
+#: A step whose turn comes after that gets so much nevertheless, to close what it holds.
+LAST_S = 0.15
 #: Viewers are asked to come back within this time after a planned stop, each at a moment of its own.
 RETURN_MS = 3000
 
@@ -172,11 +174,9 @@ class Node(Service):
         """
         super().stopService()
         self._stopping = True
+        self._end = self._reactor.seconds() + STOP_S
         self._notify("STOPPING=1")
-        stopping: Deferred[None] = Deferred.fromCoroutine(self._stop())
-        stopping.addTimeout(STOP_S, self._reactor)
-        stopping.addErrback(self._stop_failed)
-        return stopping
+        return Deferred.fromCoroutine(self._stop()).addErrback(self._stop_failed)
 
     async def _stop(self) -> None:
         parts = self._parts
@@ -184,8 +184,11 @@ class Node(Service):
         self._starting.cancel()
         for port in self._ports:
             port.stopListening()
-        for _, supervisor in parts.sources:
-            await self._at_most(supervisor.stop(), FLUSH_S, f"stopping {supervisor.name}")
+        ends = [
+            self._at_most(supervisor.stop(), FLUSH_S, f"stopping {supervisor.name}")
+            for _, supervisor in parts.sources
+        ]
+        await DeferredList([Deferred.fromCoroutine(end) for end in ends])
         await self._at_most(self._flushed(), FLUSH_S, "flushing the log")
         parts.hub.stop(RETURN_MS)
         parts.routes.stop()
@@ -203,17 +206,19 @@ class Node(Service):
         return succeed(None) if slug is None else self._parts.log.append(slug, None, [])
 
     async def _at_most(self, waiting: Deferred[Any], seconds: float, what: str) -> None:
+        """Wait for one step, no longer than it may take and never much beyond the end of all of them."""
+        seconds = max(LAST_S, min(seconds, self._end - self._reactor.seconds()))
         try:
             await waiting.addTimeout(seconds, self._reactor)
         except TimeoutError:
             _log.warn(
-                "{what} took longer than {seconds} s; the end goes on without", what=what, seconds=seconds
+                "{what} took longer than {seconds:.1f} s; the end goes on without", what=what, seconds=seconds
             )
         except Exception:  # the end must be reached, whatever breaks on the way
             _log.failure("{what} failed", what=what)
 
     def _stop_failed(self, failure: Failure) -> None:
-        _log.failure("stopping did not end in time", failure)
+        _log.failure("stopping failed half-way", failure)
         self._release()
 
 

@@ -34,10 +34,12 @@ class Supervised:
         self._clock = clock
         self._rng = rng
         self._running: Deferred[None] | None = None
+        self._stopping = False
         self._broke: str | None = None
 
     def start(self) -> None:
         """Run from now on."""
+        self._stopping = False
         self._running = Deferred.fromCoroutine(self._keep())
         self._running.addErrback(lambda failure: failure.trap(CancelledError) and None)
 
@@ -48,6 +50,7 @@ class Supervised:
         if running is None:
             ended.callback(None)
         else:
+            self._stopping = True
             running.addBoth(lambda _: ended.callback(None))
             running.cancel()
         return ended
@@ -65,13 +68,17 @@ class Supervised:
             began = self._clock.seconds()
             try:
                 await self._run()
+                if self._stopping:
+                    return
                 why = "it ended by itself"
                 _log.error("{name} ended by itself; it is started again", name=self.name)
-            except CancelledError:
-                raise
             except Exception as error:  # the whole point: one component's defect is not the others' end
+                if self._stopping and isinstance(error, CancelledError):
+                    raise
                 why = type(error).__name__
                 _log.failure("{name} broke; it is started again, all else goes on", name=self.name)
+                if self._stopping:
+                    return
             if self._clock.seconds() - began > RESTART_MOST_S:
                 delay = RESTART_LEAST_S
             self._broke = why
@@ -101,6 +108,7 @@ class Scheduled:
             end = self._clock.callLater(max(0.0, self._period.end - self._now()), running.cancel)
             try:
                 await running
+                return  # before its time: the supervisor says so, and starts it again after a while
             except CancelledError:
                 if end.active():
                     raise  # afeed stops

@@ -15,6 +15,7 @@ def notify(state: str, environ: Mapping[str, str]) -> None:
         address = "\0" + address[1:]  # an abstract socket
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.setblocking(False)  # the start and the stop wait for nobody
             channel.sendto(state.encode("ascii"), address)
     except OSError:
         pass  # systemd then waits for its timeout and says so; afeed itself runs

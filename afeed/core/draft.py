@@ -66,8 +66,11 @@ class Record(msgspec.Struct, frozen=True):
 
 def key(*parts: str) -> bytes:
     """A 16-byte hash of ``parts``; different lists of parts have different keys."""
-    joined = "\0".join(parts).encode("utf-8", "surrogatepass")
-    return blake2b(joined, digest_size=KEY_BYTES).digest()
+    digest = blake2b(digest_size=KEY_BYTES)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    return digest.digest()
 
 
 def version_order(version: str) -> int:
@@ -97,7 +100,7 @@ def prepare(draft: Draft) -> Record:
                 b'"version":%s,"item":%s}' % (_encode(version), _encode(item)),
             )
         case Removed(id_):
-            return Record("remove", id_, key(id_), key(id_, "removed"), 0, b'"id":%s}' % _encode(id_))
+            return Record("remove", id_, key(id_), key(id_, "", "removed"), 0, b'"id":%s}' % _encode(id_))
         case SourceGap():
             name = f"gap:{draft.source}:{draft.from_}"
             version = f"{draft.state}:{draft.to}:{draft.fetched}"

@@ -19,7 +19,13 @@ from afeed.settings import Secret
 from afeed.web.exchange import Exchange
 
 MAX_BODY = 1024 * 1024
-_TYPES = (b"application/json", b"application/x-ndjson", b"application/jsonl")
+_TYPES = (
+    b"application/json",
+    b"application/x-ndjson",
+    b"application/ndjson",
+    b"application/jsonl",
+    b"application/x-jsonlines",
+)
 _RETRY: Header = (b"Retry-After", b"5")
 
 _log = Logger()

@@ -28,8 +28,8 @@ def open_stream(
     connection.take_over()
     transport.write(response_head(200, (*_HEADERS, *extra, *connection.common), None, True))
     if exchange.method == b"HEAD":
-        transport.loseConnection()
+        connection.close()
         return
-    viewer = Viewer(audience, transport, transport.loseConnection)
+    viewer = Viewer(audience, transport, connection.close)
     exchange.gone = viewer.leave
     viewer.start(cursor)

@@ -8,20 +8,37 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionRequest
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import FilteringLogObserver, Logger, LogLevel, LogLevelFilterPredicate, globalLogPublisher
+from twisted.python.failure import Failure
 
 from afeed.core.cursor import Cursor
 from afeed.transports.audience import Audience, Viewer
 
 #: A client has nothing to send but control frames, whose payload is at most 125 bytes.
 MAX_INCOMING = 1024
-GOING_AWAY, UNSUPPORTED_DATA, BAD_CURSOR = 1001, 1003, 4400
+#: So many pings in so many seconds are answered; who sends more and reads none of the pongs would have them
+#: pile up here.
+MAX_PINGS, PINGS_S = 60, 15
+#: How long a client may take to read what was written before the close.
+LAST_WORDS_S = 10
+GOING_AWAY, UNSUPPORTED_DATA, POLICY_VIOLATION, BAD_CURSOR = 1001, 1003, 1008, 4400
+
+#: Autobahn warns of everything that a client does wrong; nobody here can mend it.
+_only_errors = FilteringLogObserver(globalLogPublisher, [LogLevelFilterPredicate(LogLevel.error)])
 
 
 class FeedSocket(WebSocketServerProtocol):
     """One WebSocket client.  The front door has checked who it is and what it asks for before it gets here."""
 
+    transport: Any
+
+    log = Logger("autobahn", observer=_only_errors)
     _viewer: Viewer | None = None
+    _cut: IDelayedCall | None = None
+    _pings = 0
+    _pings_since = 0.0
 
     def attend(self, audience: Audience | None, cursor: Cursor | None) -> None:
         """What to do once the handshake is done: join ``audience`` at ``cursor``, or, without one, say that
@@ -39,12 +56,33 @@ class FeedSocket(WebSocketServerProtocol):
         self._viewer = Viewer(self._audience, self.transport, self._hang_up)
         self._viewer.start(self._cursor)
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._let_go()
-        self.sendClose(UNSUPPORTED_DATA, "clients only listen here")
+    def onMessageFrameBegin(self, length: int) -> None:
+        super().onMessageFrameBegin(length)
+        if not self.failedByMe:  # a frame that is too large has been refused already
+            self.sendClose(UNSUPPORTED_DATA, "clients only listen here")
+
+    def onPing(self, payload: bytes) -> None:
+        now = self.factory.reactor.seconds()
+        if now - self._pings_since > PINGS_S:
+            self._pings, self._pings_since = 0, now
+        self._pings += 1
+        if self._pings > MAX_PINGS:
+            self.sendClose(POLICY_VIOLATION, "too many pings")
+        else:
+            super().onPing(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._let_go()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._cut is not None and self._cut.active():
+            self._cut.cancel()
+        super().connectionLost(reason)
+
+    def _closeConnection(self, abort: bool = False) -> None:
+        super()._closeConnection(abort)
+        if not abort and self._cut is None:
+            self._cut = self.factory.reactor.callLater(LAST_WORDS_S, self.transport.abortConnection)
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         # Once a close frame is on its way nothing may follow it.
@@ -70,6 +108,7 @@ def websocket_factory(reactor: IReactorTime) -> Callable[[], FeedSocket]:
     factory.protocol = FeedSocket
     factory.setProtocolOptions(
         webStatus=False,
+        failByDrop=False,
         maxFramePayloadSize=MAX_INCOMING,
         maxMessagePayloadSize=MAX_INCOMING,
         openHandshakeTimeout=10,

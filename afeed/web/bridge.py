@@ -41,17 +41,17 @@ class PageChannel:
         self.transport.write(b"".join(data))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self.transport.registerProducer(producer, streaming)
+        self._connection.lend(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        self.transport.unregisterProducer()
+        self._connection.take_back()
 
     def requestDone(self, request: Request) -> None:
         self._exchange.gone = None
         self._connection.finished()
 
     def loseConnection(self) -> None:
-        self.transport.loseConnection()
+        self._connection.close()
 
     def abortConnection(self) -> None:
         self.transport.abortConnection()
@@ -76,5 +76,4 @@ def hand_over(exchange: Exchange, site: Site) -> None:
     request.gotLength(len(exchange.body))
     request.handleContentChunk(exchange.body)
     exchange.gone = lambda: request.connectionLost(Failure(ConnectionDone()))
-    target = exchange.path + (b"?" + exchange.query if exchange.query else b"")
-    request.requestReceived(exchange.method, target, b"HTTP/" + exchange.version)
+    request.requestReceived(exchange.method, exchange.target, b"HTTP/" + exchange.version)

@@ -18,10 +18,11 @@ _NOSNIFF: Header = (b"X-Content-Type-Options", b"nosniff")
 
 
 class Exchange:
-    """A parsed request on its connection.  Header names are lower case; ``peer`` is the address of the
-    connection's other end, ``client`` who asked, seen through trusted proxies.
+    """A parsed request on its connection.  Header names are lower case; ``client`` is the address of who asked,
+    seen through trusted proxies.
 
-    ``gone`` is called without arguments when the client leaves before it was answered, and may be set.
+    ``gone`` is called without arguments when the client leaves before it was answered, and may be set;
+    ``last`` says that the client sends no other request on this connection.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class Exchange:
         "gone",
         "headers",
         "internal",
+        "last",
         "method",
         "path",
         "query",
@@ -58,6 +60,12 @@ class Exchange:
         self.internal = internal
         self.body = b""
         self.gone: Any = None
+        self.last = False
+
+    @property
+    def target(self) -> bytes:
+        """Path and query, as they were sent."""
+        return self.path + (b"?" + self.query if self.query else b"")
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of the header ``name`` (lower case)."""

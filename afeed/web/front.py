@@ -2,8 +2,7 @@
 
 An :class:`HttpConnection` reads requests with deadlines and limits, checks whom they are for, and hands each
 to the router: the hot paths are answered here without a ``twisted.web`` object, a WebSocket leaves with the
-transport, and everything else becomes a ``twisted.web`` request.  httptools (llhttp) does the parsing and
-refuses whatever could be read in two ways: folded headers, conflicting or odd lengths, bare line feeds.
+transport, and everything else becomes a ``twisted.web`` request.
 """
 
 from __future__ import annotations
@@ -11,26 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Typed
-from urllib.parse import urlsplit
 from wsgiref.handlers import format_date_time
 
-import httptools
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from afeed.core.http import Header, Names, client_address, first_header, is_internal
+from afeed.core.http import Header, Names, client_address, is_internal
+from afeed.core.request import Refused, check_body, raw_head, read_target, too_slow
 from afeed.core.wheel import Wheel
 from afeed.settings import Server
 from afeed.web.exchange import Exchange
+from afeed.web.reading import RequestReader
 
-#: Seconds until the whole head, and the whole request, must be there; and how long a connection may be idle.
+#: Seconds until the whole head, and the whole request, must be there; and how long a connection may be idle,
+#: or an answer lie unread.
 HEAD_S, REQUEST_S, IDLE_S = 10, 30, 75
+#: How long a client that goes on sending after its last answer may take to notice.
 LINGER_S = 2
-MAX_HEAD = 16 * 1024
-METHODS = frozenset({b"GET", b"HEAD", b"POST"})
 
 _log = Logger()
 
@@ -52,35 +53,25 @@ class Router(Typed):
         refusal."""
 
 
-class _Refused(Exception):
-    """Raised out of the parser: answer with this status and close."""
-
-    def __init__(self, status: int, code: str, detail: str, headers: tuple[Header, ...] = ()) -> None:
-        super().__init__(detail)
-        self.answer = (status, code, detail, headers)
-
-
-_HEAD_TOO_LARGE = _Refused(431, "head_too_large", f"a request head has at most {MAX_HEAD} bytes")
-
-
+@implementer(IPushProducer)
 class HttpConnection(Protocol):
-    """One HTTP/1.1 connection.  Requests are answered one at a time, in order; while one is, nothing more is
-    read than what came with it."""
+    """One HTTP/1.1 connection.  Requests are answered one at a time, in order; while one is, or while the
+    client does not read its answers, nothing more is read than what came with it.
+
+    At any time either somebody works on an answer or a deadline is set, so no connection stays for ever.
+
+    :ivar closing: whether the answer being written is the last one.
+    """
 
     transport: Any
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._parser = httptools.HttpRequestParser(self)
-        self._queue: list[Exchange] = []
+        self._reader = RequestReader(self._admit, front.clock.seconds)
         self._busy: Exchange | None = None
         self._unparsed = b""
-        self._paused = self._proceeding = self._lingering = False
-        self._refusal: _Refused | None = None
-        self._next: Exchange | None = None
-        self._body: list[bytes] = []
-        self._begin()
-        #: Whether the answer being written is the last one.
+        self._refused = self._paused = self._choked = self._proceeding = self._ending = False
+        self._producing = True
         self.closing = False
 
     @property
@@ -99,109 +90,44 @@ class HttpConnection(Protocol):
             self.transport.setTcpNoDelay(True)
         except AttributeError:  # not TCP
             pass
-        self._front.deadlines.set(self, self._front.clock.seconds() + IDLE_S)
+        self.transport.registerProducer(self, True)
+        self._due_in(IDLE_S)
+
+    def _due_in(self, seconds: float) -> None:
+        self._front.deadlines.set(self, self._front.clock.seconds() + seconds)
 
     # -- reading
 
-    def _begin(self) -> None:
-        self._url = b""
-        self._headers: list[Header] = []
-        self._head_bytes = 0
-        self._body_bytes = 0
-        self._reading = ""  # "", "head" or "body"
-
     def dataReceived(self, data: bytes) -> None:
-        if self._lingering:
-            return
-        if self._busy is not None or self._queue:
+        if self.closing:
+            return  # nothing behind the last request is of interest
+        if self._busy is not None or self._reader.ready or self._choked:
             # A client that sends ahead waits until it has read its answer.
             self._unparsed += data
-            self._paused = True
-            self.transport.pauseProducing()
+            self._pause(True)
             return
-        self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-            if self._reading == "head":
-                self._head_bytes += len(data)
-                if self._head_bytes > MAX_HEAD:
-                    raise _HEAD_TOO_LARGE
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-            return
-        except _Refused as refusal:
-            self._refusal = refusal
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _Refused):
-                raise
-            self._refusal = error.__context__
-        except httptools.HttpParserError as error:
-            self._refusal = _Refused(400, "bad_request", f"this is not an HTTP/1.1 request: {error}")
+        self._reader.feed(data)
         self._proceed()
 
-    def on_message_begin(self) -> None:
-        self._begin()
-        self._reading = "head"
-        self._front.deadlines.set(self, self._front.clock.seconds() + HEAD_S)
+    def _pause(self, wanted: bool) -> None:
+        if wanted != self._paused:
+            self._paused = wanted
+            (self.transport.pauseProducing if wanted else self.transport.resumeProducing)()
 
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        front = self._front
-        headers = self._headers
-        method = self._parser.get_method()
-        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in headers)
-        if size > MAX_HEAD:
-            raise _HEAD_TOO_LARGE
-        version = self._parser.get_http_version().encode("ascii")
-        if version not in (b"1.1", b"1.0"):
-            raise _Refused(400, "bad_request", "only HTTP/1.1 and HTTP/1.0 are spoken here")
-        if method not in METHODS:
-            raise _Refused(
-                405,
-                "method_not_allowed",
-                "only GET, HEAD and POST are answered",
-                ((b"Allow", b"GET, HEAD, POST"),),
-            )
-        path, query, authority = _target(self._url, headers, version)
-        internal = is_internal(self._peer, headers, front.server.trusted_proxies, front.server.internal)
+    def _admit(self, method: bytes, version: bytes, url: bytes, headers: list[Header]) -> tuple[Exchange, int]:
+        front, server = self._front, self._front.server
+        authority, path, query = read_target(method, version, url, headers)
+        internal = is_internal(self._peer, headers, server.trusted_proxies, server.internal)
         if not front.names.is_ours(authority) and not front.router.any_host(path, internal):
-            raise _Refused(421, "wrong_host", "this server is known under another name")
+            raise Refused(421, "wrong_host", "this server is known under another name")
         limit = front.router.max_body(method, path)
-        length = first_header(headers, b"content-length")
-        if length is not None and int(length) > limit:
-            raise _Refused(413, "too_large", f"the body has at most {limit} bytes")
-        self._body_limit = limit
-        client = client_address(self._peer, headers, front.server.trusted_proxies)
-        self._next = Exchange(self, method, version, path, query, headers, client, internal)
-        self._reading = "body"
-        front.deadlines.set(self, front.clock.seconds() + REQUEST_S)
-        if first_header(headers, b"expect") is not None and not self._queue and self._busy is None:
+        check_body(version, headers, limit)
+        client = client_address(self._peer, headers, server.trusted_proxies)
+        exchange = Exchange(self, method, version, path, query, headers, client, internal)
+        expects = version == b"1.1" and (exchange.header(b"expect") or b"").lower() == b"100-continue"
+        if expects and self._busy is None and not self._reader.ready:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, data: bytes) -> None:
-        self._body_bytes += len(data)
-        if self._body_bytes > self._body_limit:
-            raise _Refused(413, "too_large", f"the body has at most {self._body_limit} bytes")
-        self._body.append(data)
-
-    def on_message_complete(self) -> None:
-        exchange, self._next = self._next, None
-        if exchange is None:
-            return
-        if self._body:
-            exchange.body = b"".join(self._body)
-            self._body.clear()
-        if not self._parser.should_keep_alive():
-            exchange.headers.append((b"connection", b"close"))
-        self._reading = ""
-        self._queue.append(exchange)
+        return exchange, limit
 
     # -- answering
 
@@ -210,33 +136,48 @@ class HttpConnection(Protocol):
         if self._proceeding:
             return
         self._proceeding = True
-        while self._busy is None and not self.closing:
-            if self._queue:
-                self._handle(self._queue.pop(0))
-            elif self._refusal is not None:
-                self._refuse(*self._refusal.answer)
-            elif self._unparsed:
-                data, self._unparsed = self._unparsed, b""
-                self._proceeding = False
-                self._feed(data)
-                return
-            else:
-                if not self._reading:
-                    self._front.deadlines.set(self, self._front.clock.seconds() + IDLE_S)
-                if self._paused:
-                    self._paused = False
-                    self.transport.resumeProducing()
-                break
-        self._proceeding = False
+        try:
+            while self._busy is None and not self.closing and self._take_up():
+                pass
+        finally:
+            self._proceeding = False
 
-    def _handle(self, exchange: Exchange) -> None:
+    def _take_up(self) -> bool:
+        """One step; False when there is none to take."""
+        reader = self._reader
+        if self._choked:
+            self._due_in(IDLE_S)
+            return False
+        if reader.ready:
+            exchange = reader.ready.pop(0)
+            self._handle(exchange, leaving=reader.leaving is not None and not reader.ready)
+        elif reader.refusal is not None:
+            self._refuse(reader.refusal)
+        elif self._unparsed:
+            data, self._unparsed = self._unparsed, b""
+            reader.feed(data)
+        elif reader.within:
+            limit = HEAD_S if reader.within == "head" else REQUEST_S
+            self._front.deadlines.set(self, reader.began + limit)
+            self._pause(False)
+            return False
+        else:
+            self._due_in(IDLE_S)
+            self._pause(False)
+            return False
+        return True
+
+    def _handle(self, exchange: Exchange, leaving: bool) -> None:
         front = self._front
         self._busy = exchange
-        self.closing = (b"connection", b"close") in exchange.headers
+        self.closing = exchange.last or leaving
         front.deadlines.discard(self)
         front.counted()
         try:
-            front.router.handle(exchange)
+            if leaving:
+                self._leave(exchange)
+            else:
+                front.router.handle(exchange)
         except Exception:
             _log.failure("answering {path} failed", path=exchange.path)
             if self._busy is exchange:
@@ -250,109 +191,121 @@ class HttpConnection(Protocol):
 
     def finished(self) -> None:
         """The present request has been answered."""
+        if self._busy is None:
+            return  # the client has left meanwhile
         self._busy = None
-        if not self.closing:
-            self._proceed()
-        elif self._refusal is None:
-            self.transport.loseConnection()
-        else:
-            self._linger()
-
-    def _linger(self) -> None:
-        """Close our side, and read on for a moment: closing with unread input would take the answer away from
-        the client before it has read it (RFC 9112, section 9.6)."""
-        self._lingering = True
-        self._front.deadlines.set(self, self._front.clock.seconds() + LINGER_S)
-        if self._paused:
-            self.transport.resumeProducing()
-        try:
-            self.transport.loseWriteConnection()
-        except AttributeError:  # a transport without half-close
-            self.transport.loseConnection()
+        if self.closing:
+            self.close()
+            return
+        # The time for what came ahead of this answer begins now that it is its turn.
+        self._reader.began = self._front.clock.seconds()
+        self._proceed()
 
     def take_over(self) -> None:
-        """The present request's handler writes to the transport from now on, until the connection ends."""
+        """The present request's handler writes to the transport from now on, until it calls
+        :meth:`close`."""
         self.closing = True
-        self._front.deadlines.discard(self)
+        self._unregister()
 
-    def _refuse(self, status: int, code: str, detail: str, headers: tuple[Header, ...]) -> None:
-        self._refusal = _Refused(status, code, detail, headers)
-        self.closing = True
+    def _unregister(self) -> None:
+        if self._producing:
+            self._producing = False
+            self.transport.unregisterProducer()
+
+    def lend(self, producer: Any, streaming: bool) -> None:
+        """Let ``producer`` write the present answer at the client's pace, until :meth:`take_back`."""
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(producer, streaming)
+
+    def take_back(self) -> None:
+        """What was lent is ours again."""
+        self.transport.unregisterProducer()
+        self._choked = False
+        self.transport.registerProducer(self, True)
+
+    def _refuse(self, refusal: Refused) -> None:
+        self.closing = self._refused = True
         refused = Exchange(self, b"GET", b"1.1", b"", b"", [], self._peer, False)
         self._busy = refused
-        refused.error(status, code, detail, headers)
+        refused.error(refusal.status, refusal.code, refusal.detail, refusal.headers)
+
+    # -- back-pressure: the transport holds more than the client has read
+
+    def pauseProducing(self) -> None:
+        self._choked = True
+
+    def resumeProducing(self) -> None:
+        self._choked = False
+        self._proceed()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; :meth:`connectionLost` follows."""
+
+    # -- ending
+
+    def close(self) -> None:
+        """Close once everything is written, and for good when the client does not take it.
+
+        A client that may be sending still is listened to for a moment: closing with unread input would take
+        the answer away from it before it has read it (RFC 9112, section 9.6).
+        """
+        if self._ending:
+            return
+        self.closing = self._ending = True
+        transport = self.transport
+        self._unregister()
+        sending = self._refused or self._paused or self._reader.leaving is not None
+        self._pause(False)
+        half = getattr(transport, "loseWriteConnection", None)
+        if sending and half is not None and not isinstance(transport, ProtocolWrapper):
+            self._due_in(LINGER_S)
+            half()
+        else:  # TLS ends with a handshake of its own, during which it reads on
+            self._due_in(IDLE_S)
+            transport.loseConnection()
 
     def expired(self) -> None:
         """A deadline has passed."""
-        if self._lingering:
+        if self._ending or self._choked:
             self.transport.abortConnection()
+        elif self._busy is not None:
             return
-        if self._busy is not None or self.closing:
-            return
-        if not self._reading:
-            self.closing = True
-            self.transport.loseConnection()
-            return
-        self._refuse(408, "too_slow", "the request was not complete in time", ())
+        elif self._reader.within:
+            self._refuse(too_slow())
+        else:
+            self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._front.deadlines.discard(self)
-        self._front.connections.discard(self)
+        self._forget()
         exchange, self._busy = self._busy, None
-        self._queue.clear()
+        self.closing = self._ending = True
         if exchange is not None and exchange.gone is not None:
             exchange.gone()
 
+    def _forget(self) -> None:
+        self._front.deadlines.discard(self)
+        self._front.connections.discard(self)
+        self._reader.forget()
+
     # -- leaving
 
-    def _upgrade(self, rest: bytes) -> None:
-        exchange = self._queue.pop() if self._queue else None
-        if exchange is None or self._queue or self._busy is not None:
-            self._refuse(400, "bad_request", "an upgrade must not be sent ahead of an answer", ())
-            return
-        if exchange.method != b"GET" or (exchange.header(b"upgrade") or b"").lower() != b"websocket":
-            # Other protocols are not spoken here; such a request may be answered as if it had not asked.
-            self._parser = httptools.HttpRequestParser(self)
-            self._unparsed = rest
-            self._queue.append(exchange)
-            self._proceed()
-            return
-        self._busy = exchange
-        self.closing = True
+    def _leave(self, exchange: Exchange) -> None:
         protocol = self._front.router.upgrade(exchange)
         if protocol is None:
             return
+        rest = (self._reader.leaving or b"") + self._unparsed
         self._busy = None
-        self._front.deadlines.discard(self)
-        self._front.connections.discard(self)
-        self._front.counted()
+        self._forget()
         transport = self.transport
-        transport.protocol = protocol
+        self._unregister()
+        if isinstance(transport, ProtocolWrapper):  # TLS
+            transport.wrappedProtocol = protocol
+        else:
+            transport.protocol = protocol
+        self._pause(False)
         protocol.makeConnection(transport)
-        protocol.dataReceived(_raw_head(exchange) + rest)
-
-
-def _target(url: bytes, headers: list[Header], version: bytes) -> tuple[bytes, bytes, bytes]:
-    """Path, query string and authority of a request target (RFC 9112, section 3.2)."""
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (not hosts and version == b"1.1"):
-        raise _Refused(400, "bad_request", "a request has exactly one Host header")
-    authority = hosts[0] if hosts else b""
-    if not url.startswith(b"/"):
-        parts = urlsplit(url)
-        if parts.scheme not in (b"http", b"https") or not parts.netloc:
-            raise _Refused(400, "bad_request", "the request target is a path")
-        authority = parts.netloc
-        url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
-    path, _, query = url.partition(b"?")
-    return path, query.partition(b"#")[0], authority
-
-
-def _raw_head(exchange: Exchange) -> bytes:
-    target = exchange.path + (b"?" + exchange.query if exchange.query else b"")
-    lines = [b"%b %b HTTP/%b" % (exchange.method, target, exchange.version)]
-    lines += [b"%b: %b" % header for header in exchange.headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+        head = raw_head(exchange.method, exchange.target, exchange.version, exchange.headers)
+        protocol.dataReceived(head + rest)
 
 
 class Front(Factory):
@@ -390,7 +343,7 @@ class Front(Factory):
         if self._sweep.running:
             self._sweep.stop()
         for connection in tuple(self.connections):
-            connection.transport.loseConnection()
+            connection.close()
 
     def buildProtocol(self, addr: IAddress | None) -> HttpConnection:
         connection = HttpConnection(self)
