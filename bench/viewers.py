@@ -143,5 +143,5 @@ class Viewers:
 
     def close(self) -> None:
         """End the viewers, whatever they are doing."""
-        self._process.terminate()
-        self._process.join(10)
+        self._process.kill()
+        self._process.join()
