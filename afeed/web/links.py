@@ -14,6 +14,8 @@ _ABSOLUTE = re.compile(r"https?://[^\s/\\?#\x00-\x20][^\s\\\x00-\x20\x7f]*\Z", r
 #: A path on this server, such as the demo's photos; ``//host`` would lead elsewhere.
 _ROOTED = re.compile(r"/(?![/\\])[^\s\\\x00-\x20\x7f]*\Z")
 
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1(?:[:/]|\Z)", re.IGNORECASE)
+
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,3}\Z")
 
 #: What upstreams say when there is no language to tell: undetermined, no linguistic content, multiple, and
@@ -31,12 +33,12 @@ def page_url(url: str | None) -> str | None:
 
 
 def image_url(url: str | None) -> str | None:
-    """``url`` if an image may come from there, over TLS even where it says http, as the pages' policy
-    demands."""
+    """``url`` if an image may come from there, over TLS even where it says http, as the pages' policy demands;
+    a simulator on this machine has none."""
     allowed = page_url(url)
-    if allowed is not None and allowed[:7].lower() == "http://":
-        return "https://" + allowed[7:]
-    return allowed
+    if allowed is None or allowed[:7].lower() != "http://" or _LOOPBACK.match(allowed):
+        return allowed
+    return "https://" + allowed[7:]
 
 
 def language(tag: str | None) -> str | None:

@@ -56,6 +56,10 @@ class ImageUrlTests(SynchronousTestCase):
     def test_images_are_asked_for_over_tls(self) -> None:
         self.assertEqual(image_url("http://pics.example/1.jpg"), "https://pics.example/1.jpg")
 
+    def test_images_of_a_simulator_on_this_machine_are_not(self) -> None:
+        self.assertEqual(image_url("http://127.0.0.1:8090/1.jpg"), "http://127.0.0.1:8090/1.jpg")
+        self.assertEqual(image_url("http://127.0.0.1.evil.example/"), "https://127.0.0.1.evil.example/")
+
     def test_images_of_this_server_stay_as_they_are(self) -> None:
         self.assertEqual(image_url("/static/demo/stage.svg"), "/static/demo/stage.svg")
 
