@@ -10,7 +10,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
-from twisted.logger import FilteringLogObserver, Logger, LogLevel, LogLevelFilterPredicate, globalLogPublisher
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from afeed.core.cursor import Cursor
@@ -25,8 +25,17 @@ MAX_PINGS, PINGS_S = 60, 15
 LAST_WORDS_S = 10
 GOING_AWAY, UNSUPPORTED_DATA, POLICY_VIOLATION, BAD_CURSOR = 1001, 1003, 1008, 4400
 
-#: Autobahn warns of everything that a client does wrong; nobody here can mend it.
-_only_errors = FilteringLogObserver(globalLogPublisher, [LogLevelFilterPredicate(LogLevel.error)])
+
+class _OnlyErrors:
+    """What autobahn logs to: it warns of everything that a client does wrong, which nobody here can mend, and
+    has much to say about every frame."""
+
+    def debug(self, format: str, **fields: object) -> None:
+        """Say nothing."""
+
+    info = warn = debug
+    error = staticmethod(Logger("autobahn").error)
+    failure = staticmethod(Logger("autobahn").failure)
 
 
 class FeedSocket(WebSocketServerProtocol):
@@ -34,7 +43,7 @@ class FeedSocket(WebSocketServerProtocol):
 
     transport: Any
 
-    log = Logger("autobahn", observer=_only_errors)
+    log = _OnlyErrors()
     _viewer: Viewer | None = None
     _cut: IDelayedCall | None = None
     _pings = 0
@@ -51,7 +60,7 @@ class FeedSocket(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         if self._audience is None:
-            self.sendClose(BAD_CURSOR, "bad cursor")
+            self._end(BAD_CURSOR, "bad cursor")
             return
         self._viewer = Viewer(self._audience, self.transport, self._hang_up)
         self._viewer.start(self._cursor)
@@ -59,7 +68,7 @@ class FeedSocket(WebSocketServerProtocol):
     def onMessageFrameBegin(self, length: int) -> None:
         super().onMessageFrameBegin(length)
         if not self.failedByMe:  # a frame that is too large has been refused already
-            self.sendClose(UNSUPPORTED_DATA, "clients only listen here")
+            self._end(UNSUPPORTED_DATA, "clients only listen here")
 
     def onPing(self, payload: bytes) -> None:
         now = self.factory.reactor.seconds()
@@ -67,7 +76,7 @@ class FeedSocket(WebSocketServerProtocol):
             self._pings, self._pings_since = 0, now
         self._pings += 1
         if self._pings > MAX_PINGS:
-            self.sendClose(POLICY_VIOLATION, "too many pings")
+            self._end(POLICY_VIOLATION, "too many pings")
         else:
             super().onPing(payload)
 
@@ -77,6 +86,8 @@ class FeedSocket(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._cut is not None and self._cut.active():
             self._cut.cancel()
+        if self.closeHandshakeTimeoutCall is not None:  # autobahn forgets this one
+            self.closeHandshakeTimeoutCall.cancel()
         super().connectionLost(reason)
 
     def _closeConnection(self, abort: bool = False) -> None:
@@ -90,12 +101,40 @@ class FeedSocket(WebSocketServerProtocol):
         super().sendCloseFrame(*args, **kwargs)
 
     def _hang_up(self) -> None:
-        self.sendClose(GOING_AWAY)
+        self._end(GOING_AWAY, "")
+
+    def _end(self, code: int, reason: str) -> None:
+        # Autobahn's sendClose allows applications no codes below 3000 but 1000.
+        self.sendCloseFrame(code=code, reasonUtf8=reason.encode("utf-8"), isReply=False)
 
     def _let_go(self) -> None:
         viewer, self._viewer = self._viewer, None
         if viewer is not None:
             viewer.leave()
+
+
+class _Timers:
+    """Autobahn's timeouts on the clock that is given; its own run on whatever reactor is installed."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+
+    def call_later(self, delay: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> _Timer:
+        """As ``txaio.IBatchedTimer``."""
+        return _Timer(self._clock.callLater(delay, function, *args, **kwargs))
+
+
+class _Timer:
+    """One timeout; autobahn cancels it at any time."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: IDelayedCall) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        if self._call.active():
+            self._call.cancel()
 
 
 def websocket_factory(reactor: IReactorTime) -> Callable[[], FeedSocket]:
@@ -106,6 +145,7 @@ def websocket_factory(reactor: IReactorTime) -> Callable[[], FeedSocket]:
     """
     factory = WebSocketServerFactory(reactor=reactor)
     factory.protocol = FeedSocket
+    factory._batched_timer = _Timers(reactor)
     factory.setProtocolOptions(
         webStatus=False,
         failByDrop=False,

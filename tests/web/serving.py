@@ -109,11 +109,18 @@ def request(
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
+class Line(StringTransport):
+    """Forgives to have nothing unregistered, as real transports do."""
+
+    def unregisterProducer(self) -> None:
+        self.producer = self.streaming = None
+
+
 class Caller:
     """A connection without a network: bytes in, bytes out."""
 
     def __init__(self, front: Front, peer: str = "127.0.0.1") -> None:
-        self.transport = StringTransport(peerAddress=IPv4Address("TCP", peer, 4711))
+        self.transport = Line(peerAddress=IPv4Address("TCP", peer, 4711))
         self.protocol: Any = front.buildProtocol(None)
         self.transport.protocol = self.protocol
         self.protocol.makeConnection(self.transport)
