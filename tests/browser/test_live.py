@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any
 
 from playwright.sync_api import Browser
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.browser.chromium import Watched, chromium, watched_page
-from tests.servers.afeed import AfeedServer
+from tests.servers.afeed import AfeedServer, Refused
 
 TRANSPORTS = ("websocket", "sse", "longpoll", "poll")
 
@@ -157,6 +160,33 @@ class RestartTests(LiveCase):
                     watched.wait_for_item(f"push:{first + 2}")
                     self.assertEqual(watched.ids(), self.log_ids())
                     self.assertEqual(watched.page.query_selector_all(".gap"), [])
+
+    def test_killed_again_and_again_between_pushes_nothing_is_lost_or_shown_twice(self) -> None:
+        self.server.start()
+        last = 60
+
+        def publish() -> None:
+            for number in range(1, last + 1):
+                while True:  # the same id and text again is the same item: trying again is safe
+                    try:
+                        self.push(number)
+                        break
+                    except (OSError, HTTPException, Refused):
+                        time.sleep(0.01)
+
+        publisher = threading.Thread(target=publish, daemon=True)
+        with chromium() as browser, self.page(browser) as watched:
+            watched.wait_live("websocket")
+            publisher.start()
+            for number in (10, 25, 40):
+                watched.wait_for_item(f"push:{number}")
+                self.server.kill()
+                self.server.start()
+            watched.wait_for_item(f"push:{last}")
+            publisher.join()
+            self.assertEqual(watched.ids(), self.log_ids())
+            self.assertEqual(len(set(watched.ids())), last)
+            self.assertEqual(watched.page.query_selector_all(".gap"), [])
 
     def test_a_planned_restart_is_no_different(self) -> None:
         self.server.start()

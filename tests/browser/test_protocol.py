@@ -51,6 +51,44 @@ class ScriptedCase(TestCase):
         self.do(self.server.post, make_item(number, **other))
 
 
+#: The whole of the page's state machine, as its documentation draws it.
+TRANSITIONS = """\
+asking: answered -> connecting (stepDown)
+asking: unanswered -> waiting (backOff)
+connecting: bye -> waiting (obey)
+connecting: failed -> waiting (backOff)
+connecting: failedTwice -> asking (askOnce)
+connecting: message -> live (settle)
+live: bye -> waiting (obey)
+live: failed -> waiting (backOff)
+live: failedTwice -> asking (askOnce)
+live: message -> live (listen)
+live: stale -> connecting (open)
+waiting: due -> connecting (open)
+waiting: wake -> connecting (open)
+"""
+
+
+class TableTests(ScriptedCase):
+    def test_the_state_machine_is_the_one_that_is_documented(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            table, actions = watched.page.evaluate(
+                """() => import('/static/connection.js').then(({TABLE, Connection}) => [
+                    TABLE, Object.getOwnPropertyNames(Connection.prototype)])"""
+            )
+            found = [
+                f"{state}: {event} -> {after} ({action})\n"
+                for state, events in table.items()
+                for event, (after, action) in events.items()
+            ]
+            self.assertEqual("".join(sorted(found)), TRANSITIONS)
+            used = {action for events in table.values() for _, action in events.values()}
+            self.assertEqual(used - set(actions), set())
+
+        return self.browse(scenario)
+
+
 class TransportTests(ScriptedCase):
     def test_a_websocket_is_the_first_choice(self) -> Deferred[None]:
         def scenario(watched: Watched) -> None:

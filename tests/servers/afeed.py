@@ -30,6 +30,10 @@ PUSH_TOKEN = "a-push-token-for-tests-only"
 SLUG = "rehearsal"
 
 
+class Refused(AssertionError):
+    """afeed answered with another status than the one hoped for."""
+
+
 class AfeedServer(ServerProcess):
     """One node with one event that takes pushes (and whatever ``extra`` adds to its TOML).
 
@@ -150,14 +154,16 @@ token_env = "AFEED_PUSH_TOKEN"
                 return answer.code, answer.headers, answer.read()
 
     def push(self, *items: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Publish ``items``; returns their results, in order, once they are durable."""
+        """Publish ``items``; returns their results, in order, once they are durable.  Raises :class:`Refused`
+        for any other answer than 201."""
         status, _, body = self.request(
             f"/{self.slug}/items",
             method="POST",
             body=json.dumps(list(items)).encode(),
             headers={"Authorization": f"Bearer {PUSH_TOKEN}", "Content-Type": "application/json"},
         )
-        assert status == 201, f"push was answered {status}: {body!r}"
+        if status != 201:
+            raise Refused(f"push was answered {status}: {body!r}")
         results: list[dict[str, Any]] = json.loads(body)["results"]
         return results
 
@@ -165,7 +171,8 @@ token_env = "AFEED_PUSH_TOKEN"
         """One answer of ``GET /<slug>/updates``."""
         query = f"?wait={wait}&limit={limit}" + ("" if since is None else f"&since={since}")
         status, _, body = self.request(f"/{self.slug}/updates{query}")
-        assert status == 200, f"updates was answered {status}: {body!r}"
+        if status != 200:
+            raise Refused(f"updates was answered {status}: {body!r}")
         answer: dict[str, Any] = json.loads(body)
         return answer
 

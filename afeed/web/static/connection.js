@@ -36,7 +36,8 @@ const LONGEST_WAIT = 30_000;
 const CLIMB_FIRST = 60_000;
 const CLIMB_LONGEST = 600_000;
 
-const TABLE = {
+/** state -> event -> [next state, action]; what is not here changes nothing. */
+export const TABLE = {
   connecting: {
     message: ["live", "settle"],
     failed: ["waiting", "backOff"],

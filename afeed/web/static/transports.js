@@ -65,9 +65,9 @@ class Refusal extends Error {
 /**
  * Ask once, and wait for up to `wait` seconds for something new.
  *
- * Resolves to `{more, some}` after handing over what came: whether more can be had at once, and whether anything
- * came.  Rejects with a Refusal, or with whatever fetch has to say.  Once `signal` is aborted nothing is handed
- * over any more.
+ * Resolves to `{more, some}` after handing over what came: whether more can be had at once, and whether
+ * anything came.  Rejects with a Refusal, or with whatever fetch has to say.  Once `signal` is aborted nothing
+ * is handed over any more.
  */
 export async function ask({ url, cursor, message }, wait, signal) {
   const body = await fetchJson(url("updates", { since: cursor(), wait }), wait * 1000 + PATIENCE, signal);
