@@ -15,7 +15,7 @@ PYTHON_CODE := afeed twisted tests bench scripts .ci
 SOURCES := setup.cfg pyproject.toml MANIFEST.in README.rst LICENSE \
     $(shell find afeed twisted -type f -not -path '*/__pycache__/*' -not -name dropin.cache)
 
-.PHONY: run install programs test lint format bench clean FORCE
+.PHONY: run install programs test lint lint-code lint-layout lint-types format bench clean FORCE
 
 run: install
 	@exec $(BIN)/twistd --nodaemon --pidfile= afeed
@@ -29,9 +29,15 @@ test: $(VENV)/test.stamp programs
 programs:
 	@scripts/test-programs
 
-lint: $(VENV)/dev.stamp
+lint: lint-code lint-layout lint-types
+
+lint-code: $(VENV)/dev.stamp
 	$(BIN)/ruff check $(PYTHON_CODE)
+
+lint-layout: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check $(PYTHON_CODE)
+
+lint-types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 format: $(VENV)/dev.stamp

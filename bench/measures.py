@@ -105,7 +105,7 @@ def throughput() -> Table:
     about = (
         f"{BURST:,} posts at once from the simulator: posts a second until all were durable in the live log, "
         "and until all were in the archive as well; the server's CPU time for each post, its start included. "
-        "X sends at most 250 posts a second. The embedded log and Redis (appendfsync always) wait for the disk; "
+        "X sends at most 250 posts a second. The embedded log and Redis (appendfsync always) wait for disk; "
         "PostgreSQL runs with fsync=off, as in the tests."
     )
     columns = ("store", "durable /s", "archived /s", "CPU us a post")

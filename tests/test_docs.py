@@ -23,7 +23,12 @@ def read(path: Path) -> tuple[document, str]:
     tree = publish_doctree(
         path.read_text("utf-8"),
         source_path=str(path),
-        settings_overrides={"warning_stream": complaints, "report_level": 2, "halt_level": 6, "syntax_highlight": "none"},
+        settings_overrides={
+            "warning_stream": complaints,
+            "report_level": 2,
+            "halt_level": 6,
+            "syntax_highlight": "none",
+        },
     )
     return tree, complaints.getvalue()
 
