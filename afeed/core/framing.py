@@ -64,13 +64,15 @@ def bye(retry_ms: int) -> Message:
 
 
 def updates(cursor: str, bodies: Sequence[bytes], found: Gap | None, more: bool) -> bytes:
-    """The answer to a poll."""
-    epoch = cursor.partition(":")[0]
+    """The answer to a poll.  As everywhere, a gap's cursor is where its changes begin: a client that took the
+    end for it would pass them over."""
+    epoch, _, last = cursor.partition(":")
+    begin = f"{epoch}:{int(last) - len(bodies)}"
     return b'{"epoch":"%s","cursor":"%s","changes":[%s],"gap":%s,"more":%s}' % (
         epoch.encode("ascii"),
         cursor.encode("ascii"),
         b",".join(bodies),
-        b"null" if found is None else _encode(gap_members(found, cursor)),
+        b"null" if found is None else _encode(gap_members(found, begin)),
         b"true" if more else b"false",
     )
 

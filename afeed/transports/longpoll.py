@@ -79,7 +79,7 @@ class Polls:
     ) -> None:
         work: Deferred[None] = Deferred.fromCoroutine(self._history(exchange, asked, found, extra))
         exchange.gone = work.cancel
-        work.addErrback(self._no_history, exchange)
+        work.addErrback(self._no_history, exchange, extra)
 
     async def _history(
         self, exchange: Exchange, asked: Asking, found: Resume | None, extra: tuple[Header, ...]
@@ -97,12 +97,13 @@ class Polls:
         body = framing.updates(channel.cursor_at(last), bodies, found.gap, last < channel.head)
         exchange.respond(200, (*_HEADERS, *extra), body)
 
-    def _no_history(self, failure: Failure, exchange: Exchange) -> None:
+    def _no_history(self, failure: Failure, exchange: Exchange, extra: tuple[Header, ...]) -> None:
         if failure.check(CancelledError):
             return
         if not failure.check(ArchiveUnavailable):
             _log.failure("answering a poll of {event} failed", failure, event=self._channel.event)
-        exchange.error(503, "archive_unavailable", "what you miss is in the archive, which is away", (RETRY,))
+        detail = "what you miss is in the archive, which is away"
+        exchange.error(503, "archive_unavailable", detail, (RETRY, *extra))
 
     # -- waiting
 

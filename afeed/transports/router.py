@@ -191,16 +191,17 @@ class Routes:
         try:
             asked = asking(exchange.members(), last_event_id)
         except BadCursor as error:
-            exchange.error(400, "bad_cursor", str(error))
+            exchange.error(400, "bad_cursor", str(error), self._shared(exchange))
         except BadInput as error:
-            exchange.error(400, "bad_request", str(error))
+            exchange.error(400, "bad_request", str(error), self._shared(exchange))
         else:
             return asked if self._ready(exchange, stage) else None
         return None
 
     def _ready(self, exchange: Exchange, stage: _Stage) -> bool:
         if not stage.channel.ready:
-            exchange.error(503, "log_unavailable", "the live log has not been read yet", (RETRY,))
+            headers = (RETRY, *self._shared(exchange))
+            exchange.error(503, "log_unavailable", "the live log has not been read yet", headers)
             return False
         return True
 
