@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+
+from afeed.core.errors import AfeedError
 
 #: How many seconds connecting may take.
 CONNECT_SECONDS = 2.0
@@ -80,6 +83,7 @@ class Link(Generic[C]):
         task, self._task = self._task, None
         if self._connection is not None:
             self._connection.abort()
+        self._answer()
         stopped: Deferred[None] = Deferred()
         if task is None:
             stopped.callback(None)
@@ -99,10 +103,11 @@ class Link(Generic[C]):
             try:
                 await self._once()
                 attempts = 0
-            except CancelledError:
+            except Exception as error:
                 if not self._running:
                     return
-            except Exception as error:
+                if not isinstance(error, (AfeedError, OSError, ConnectError)):
+                    self._log.failure("{name} failed in an unexpected way", name=self._name)
                 self._note(str(error) or type(error).__name__)
                 attempts += 1
             self._answer()

@@ -4,8 +4,8 @@ The only module that knows txredisapi, of which it uses the protocol and nothing
 gives up for ever when a connection drops during AUTH or SELECT, and its commands wait without end while there
 is no connection.  Importing txredisapi imports the reactor: import this module only once that is installed.
 
-What deduplication costs: every item keeps its keys for as long as the event is served, some 150 bytes of the
-server's memory each, so a million items cost 150 MB.
+What deduplication costs: every item keeps its keys for as long as the event is served, some 100 bytes of the
+server's memory each, so a million items cost 100 MB.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class RedisLog:
 
     async def _stop(self) -> None:
         for appends in self._appends.values():
-            await appends.idle()
+            await appends.close()
         self._running = False
         for timer in self._timers.values():
             timer.cancel()
@@ -265,7 +265,7 @@ class RedisLog:
                 "node remembers: set appendonly yes"
             )
         if warning is not None and warning != self._warning:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("{sentence}", sentence=warning)
         self._warning = warning
 
     async def _settle(self, commands: Commands, event: str) -> None:

@@ -70,6 +70,7 @@ class Appends:
         self._noted = noted
         self._queue: deque[_Job] = deque()
         self._sending: Deferred[None] | None = None
+        self._closing = False
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -86,8 +87,9 @@ class Appends:
             sending.addErrback(self._broken)
         return job.done
 
-    def idle(self) -> Deferred[None]:
-        """Fires when nothing is on its way."""
+    def close(self) -> Deferred[None]:
+        """Fires when nothing is on its way any more; what cannot be sent at once is refused."""
+        self._closing = True
         waiter: Deferred[None] = Deferred()
         if self._sending is None:
             waiter.callback(None)
@@ -107,7 +109,9 @@ class Appends:
             try:
                 commands = await self._usable(oldest.deadline - self._reactor.seconds())
             except LogUnavailable as error:
-                while self._queue and self._queue[0].deadline <= oldest.deadline:
+                # A moment before the deadline counts as the deadline: sums of floats differ a little.
+                late = self._reactor.seconds() + 0.01
+                while self._queue and (self._closing or self._queue[0].deadline <= late):
                     self._queue.popleft().fail(error)
                 continue
             group = self._take()

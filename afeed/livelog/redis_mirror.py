@@ -33,7 +33,7 @@ class Mirror:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._following: dict[str, bool] = {}
+        self._looking: dict[str, list[Deferred[None]]] = {}
         self.windows: dict[str, Window] = {}
         self.ancestors: dict[str, tuple[Ancestor, ...]] = {}
         self.bytes: dict[str, int] = {}
@@ -58,18 +58,29 @@ class Mirror:
         return True
 
     async def follow(self, commands: Commands, event: str) -> None:
-        """See everything that Redis has of ``event``.  A call while another one runs makes that one look
-        again."""
-        if event in self._following:
-            self._following[event] = True
+        """See everything that Redis has of ``event`` at the time of the call.
+
+        One caller looks at a time; all that come meanwhile share the next look.
+        """
+        if event in self._looking:
+            turn: Deferred[None] = Deferred()
+            self._looking[event].append(turn)
+            await turn
             return
-        self._following[event] = True
+        self._looking[event] = []
+        sharing: list[Deferred[None]] = []
         try:
-            while self._following[event]:
-                self._following[event] = False
+            while True:
                 await self._catch_up(commands, event)
+                for turn in sharing:
+                    turn.callback(None)
+                sharing, self._looking[event] = self._looking[event], []
+                if not sharing:
+                    break
         finally:
-            del self._following[event]
+            # After a failure: nobody can be told more than that it was in vain.
+            for turn in sharing + self._looking.pop(event):
+                turn.errback(LogUnavailable(f"the live log of {event} could not be read"))
 
     async def _catch_up(self, commands: Commands, event: str) -> None:
         while True:

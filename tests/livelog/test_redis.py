@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
+from afeed.core.cursor import Ancestor
+from afeed.core.draft import Removed
+from afeed.core.errors import LogUnavailable
+from afeed.interfaces import Position
 from afeed.livelog.redis import RedisLog
-from tests.livelog.contract import LiveLogContract, LiveLogFixture
-from tests.servers.redis import shared
+from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
+from tests.livelog.samples import MemoryWitness, post, posted
+from tests.servers.redis import Redis, shared
 
 
 class RedisFixture(LiveLogFixture):
     """Every log of one test works in the same Redis, which is empty at first."""
 
+    server: Redis
+
     def setUp(self) -> None:
         super().setUp()
-        self.server = shared()
-        self.server.cli("FLUSHALL")
+        self.server = self.serve()
+
+    def serve(self) -> Redis:
+        server = shared()
+        server.cli("FLUSHALL")
+        return server
 
     def make(self, window: int, max_log_bytes: int, rng: Random, now: Callable[[], float]) -> RedisLog:
         return RedisLog(self.server.url, reactor, now, rng, window=window, max_log_bytes=max_log_bytes)
@@ -37,3 +51,363 @@ class RedisFixture(LiveLogFixture):
 
 class RedisContractTests(RedisFixture, LiveLogContract, TestCase):
     """The contract."""
+
+
+class RedisTests(RedisFixture, TestCase):
+    """What is Redis's own, with a server that stays up."""
+
+    def keys(self) -> list[str]:
+        return sorted(self.server.cli("KEYS", "*").split())
+
+    async def test_all_keys_of_an_event_have_one_hash_tag(self) -> None:
+        log = await self.open(["e"])
+        await self.append(log, post(1), post(1, "2"), position=Position("x", "1"))
+        self.assertEqual({key.partition("}")[0] for key in self.keys()}, {"afeed:{e"})
+
+    async def test_removed_content_is_nowhere_in_redis(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1, "1", "a secret"), post(1, "2", "a secret"), post(2))
+        await self.append(log, Removed("push:1"))
+        everything = self.server.cli(
+            "LRANGE", next(key for key in self.keys() if key.endswith("log")), "0", "-1"
+        )
+        self.assertIn("hello", everything)
+        self.assertNotIn("secret", everything)
+
+    async def test_callers_share_a_round_trip(self) -> None:
+        log = await self.open()
+        self.server.cli("CONFIG", "RESETSTAT")
+        await gatherResults([log.append("e", None, [post(n)]) for n in range(300)])
+        stats = self.server.cli("INFO", "commandstats")
+        calls = int(stats.partition("cmdstat_evalsha:calls=")[2].partition(",")[0])
+        self.assertLess(calls, 10)
+
+    async def test_a_server_that_forgot_the_scripts_is_taught_again(self) -> None:
+        log = await self.open()
+        self.server.cli("SCRIPT", "FLUSH")
+        self.assertEqual(await self.append(log, post(1)), new(1))
+        await log.trim("e", 1)
+        self.assertEqual(log.check().state, "ok")
+
+    async def test_databases_are_apart(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        other = RedisLog(self.server.url_of(5), reactor, lambda: 0.0, self.rng, window=10, max_log_bytes=10**9)
+        self.open_logs.append(other)
+        await other.start(["e"], [])
+        self.assertEqual((await other.head("e")).seq, 0)
+
+    # Two nodes
+
+    async def test_nodes_share_an_event(self) -> None:
+        one, two = await self.open(), await self.open()
+        self.assertEqual(await one.head("e"), await two.head("e"))
+        self.assertEqual(await self.append(one, post(1)), new(1))
+        self.assertEqual(await self.append(two, post(1), post(2)), [(1, False), (2, True)])
+        self.assertEqual([c["seq"] for c in await self.changes(two)], [1, 2])
+        await eventually(
+            lambda: one.head("e").addCallback(lambda head: head.seq == 2), "the other node's change"
+        )
+        self.assertEqual(await self.changes(one), await self.changes(two))
+
+    async def test_nodes_that_append_at_once_see_the_same_sequence(self) -> None:
+        self.window = 1000
+        nodes = [await self.open() for _ in range(3)]
+        results = await gatherResults(
+            [
+                node.append("e", None, [post(f"{n}"), post(f"{k}-{n}")])
+                for n in range(60)
+                for k, node in enumerate(nodes)
+            ]
+        )
+        numbers = sorted(recorded.seq for pair in results for recorded in pair if recorded.new)
+        self.assertEqual(numbers, list(range(1, 241)))
+        for node in nodes:
+            await eventually(
+                lambda n=node: n.head("e").addCallback(lambda head: head.seq == 240), "all changes"
+            )
+        first = (await nodes[0].read("e", 0, 1000)).changes
+        self.assertEqual(len(first), 240)
+        for node in nodes[1:]:
+            self.assertEqual((await node.read("e", 0, 1000)).changes, first)
+
+    async def test_a_removal_on_one_node_redacts_the_memory_of_the_other(self) -> None:
+        one, two = await self.open(), await self.open()
+        await self.append(one, post(1), post(2))
+        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 2), "the changes")
+        await self.append(one, Removed("push:1"))
+        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 3), "the removal")
+        self.assertEqual(await self.types(two), ["redacted", "item.posted", "item.removed"])
+
+    async def test_a_lost_hint_costs_a_second(self) -> None:
+        one, two = await self.open(), await self.open()
+        await two._hints.stop()
+        await self.append(one, post(1))
+        self.assertEqual((await two.head("e")).seq, 0)
+        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 1), "the poll", 3)
+        self.assertEqual(two.check().state, "ok")
+
+    async def test_a_node_that_was_far_behind_starts_from_the_newest(self) -> None:
+        one, two = await self.open(), await self.open()
+        await two._hints.stop()
+        for start in range(0, 60, 20):
+            await self.append(one, *(post(n) for n in range(start, start + 20)))
+        await one.trim("e", 50)
+        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 60), "the poll", 3)
+        self.assertEqual([c["seq"] for c in await self.changes(two)], list(range(51, 61)))
+
+    # Losses while the server stays up
+
+    async def test_a_flushed_database_is_noticed_and_filled_from_memory(self) -> None:
+        log = await self.open()
+        await self.append(log, *(post(n) for n in range(1, 6)))
+        before, head = await self.changes(log), await log.head("e")
+        self.server.cli("FLUSHALL")
+        await eventually(lambda: log.head("e").addCallback(lambda now: now.epoch != head.epoch), "a new epoch")
+        self.assertEqual(await self.changes(log), before)
+        self.assertEqual((await log.lineage("e")).ancestors, (Ancestor(head.epoch, 5),))
+        self.assertEqual(await self.append(log, post(5), post(6)), [(5, False), (6, True)])
+
+    async def test_an_append_after_a_flush_waits_for_the_recovery(self) -> None:
+        log = await self.open()
+        await self.append(log, *(post(n) for n in range(1, 6)))
+        self.server.cli("FLUSHALL")
+        self.assertEqual(await self.append(log, post(3), post(6)), [(3, False), (6, True)])
+
+    async def test_a_deleted_list_is_noticed(self) -> None:
+        log = await self.open()
+        await self.append(log, *(post(n) for n in range(1, 6)))
+        head = await log.head("e")
+        self.server.cli("DEL", next(key for key in self.keys() if key.endswith("log")))
+        await eventually(lambda: log.head("e").addCallback(lambda now: now.epoch != head.epoch), "a new epoch")
+        self.assertEqual([c["seq"] for c in await self.changes(log)], [1, 2, 3, 4, 5])
+
+    async def test_nothing_staged_is_left_behind(self) -> None:
+        self.server.cli("SADD", "afeed:{e}:staging", "afeed:{e}:dead:")
+        self.server.cli("HSET", "afeed:{e}:dead:meta", "epoch", "unfinished")
+        self.server.cli("RPUSH", "afeed:{e}:dead:log", "x")
+        await self.open(witnesses=[MemoryWitness("old", [posted(1), posted(2)])])
+        self.assertEqual(len(self.keys()), 3)
+        self.assertFalse([key for key in self.keys() if "dead" in key or "staging" in key])
+
+
+class OwnServerFixture(RedisFixture):
+    """Every test has a server of its own."""
+
+    append_only = True
+    password: str | None = None
+
+    def serve(self) -> Redis:
+        server = Redis(append_only=self.append_only, password=self.password)
+        self.addCleanup(server.close)
+        server.start()
+        return server
+
+
+class RedisFaultTests(OwnServerFixture, TestCase):
+    """Faults of the server itself."""
+
+    async def recovered(self, log: Any, epoch: str) -> None:
+        """Wait for the epoch after ``epoch``, at most the 5 s that a recovery may take."""
+
+        async def done() -> bool:
+            return log.check().state != "failed" and (await log.head("e")).epoch != epoch
+
+        await eventually(done, "the recovery", 5)
+
+    async def test_a_restart_begins_an_epoch_that_shares_everything(self) -> None:
+        log = await self.open()
+        await self.append(log, *(post(n) for n in range(1, 31)), position=Position("x", "1"))
+        head, before = await log.head("e"), await self.changes(log)
+        self.server.restart()
+        await self.recovered(log, head.epoch)
+        self.assertEqual((await log.lineage("e")).ancestors, (Ancestor(head.epoch, 30),))
+        self.assertEqual(await self.changes(log), before)
+        self.assertEqual(await log.position("e", "x"), "1")
+        self.assertEqual(await self.append(log, post(4), post(31)), [(4, False), (31, True)])
+
+    async def test_a_restart_while_no_node_ran_begins_a_new_epoch(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        epoch = (await log.head("e")).epoch
+        await self.close(log)
+        self.server.restart()
+        log = await self.open()
+        self.assertEqual((await log.lineage("e")).ancestors, (Ancestor(epoch, 1),))
+
+    async def test_what_redis_lost_is_filled_from_the_archive_and_the_living_node(self) -> None:
+        archive = MemoryWitness("", [])
+        log = await self.open(witnesses=[archive])
+        await self.append(log, *(post(n) for n in range(1, 31)))
+        epoch = (await log.head("e")).epoch
+        archive.epoch, archive.changes = epoch, (await log.read("e", 0, 25)).changes
+        self.server.restart(lose=True)
+        await self.recovered(log, epoch)
+        self.assertEqual((await log.lineage("e")).ancestors, (Ancestor(epoch, 30),))
+        slice_ = await log.read("e", 0, 100)
+        self.assertEqual([c.seq for c in slice_.changes], list(range(21, 31)))
+        recorded = await self.append(log, post(1), post(27), post(30), post(31))
+        self.assertEqual(recorded, [(1, False), (27, False), (30, False), (31, True)])
+
+    async def test_without_an_archive_the_living_node_gives_what_it_has(self) -> None:
+        log = await self.open()
+        await self.append(log, *(post(n) for n in range(1, 31)))
+        epoch = (await log.head("e")).epoch
+        self.server.restart(lose=True)
+        await self.recovered(log, epoch)
+        slice_ = await log.read("e", 0, 100)
+        self.assertEqual((slice_.first_seq, slice_.changes[-1].seq), (21, 30))
+        self.assertEqual(await self.append(log, post(30), post(31)), [(30, False), (31, True)])
+
+    async def test_several_nodes_recover_into_one_epoch(self) -> None:
+        nodes = [await self.open() for _ in range(3)]
+        await self.append(nodes[0], *(post(n) for n in range(1, 6)))
+        for node in nodes:
+            await eventually(lambda n=node: n.head("e").addCallback(lambda head: head.seq == 5), "the changes")
+        epoch = (await nodes[0].head("e")).epoch
+        self.server.restart(lose=True)
+        for node in nodes:
+            await self.recovered(node, epoch)
+        self.assertEqual(await self.append(nodes[1], post(5), post(6)), [(5, False), (6, True)])
+
+        async def agreed() -> bool:
+            return len({await node.head("e") for node in nodes}) == 1
+
+        await eventually(agreed, "one epoch", 5)
+        for node in nodes:
+            self.assertEqual([c["seq"] for c in await self.changes(node)], [1, 2, 3, 4, 5, 6])
+
+    async def test_appends_during_a_restart_wait_and_are_recorded_once(self) -> None:
+        log = await self.open()
+        await self.append(log, post(0))
+        waiting = [log.append("e", None, [post(n)]) for n in range(1, 20)]
+        self.server.restart()
+        results = [await d for d in waiting]
+        self.assertEqual([r[0].seq for r in results], list(range(2, 21)))
+        self.assertEqual((await log.head("e")).seq, 20)
+
+    async def test_while_redis_is_away_pages_stay_and_appends_fail_in_time(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        self.server.kill()
+        self.assertEqual([c["seq"] for c in await self.changes(log)], [1])
+        self.assertEqual((await log.head("e")).seq, 1)
+        began = reactor.seconds()
+        with self.assertRaises(LogUnavailable):
+            await self.append(log, post(2))
+        with self.assertRaises(LogUnavailable):
+            await log.position("e", "x")
+        self.assertLess(reactor.seconds() - began, 8)
+        self.assertEqual(log.check().state, "failed")
+
+    async def test_a_redis_that_hangs_is_noticed_and_used_again(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        self.server.signal(signal.SIGSTOP)
+        try:
+            began = reactor.seconds()
+            with self.assertRaises(LogUnavailable):
+                await self.append(log, post(2))
+            self.assertLess(reactor.seconds() - began, 4)
+            await eventually(lambda: log.check().state == "failed", "health to turn red", 5)
+        finally:
+            self.server.signal(signal.SIGCONT)
+        await eventually(lambda: log.check().state == "ok", "health to turn green", 5)
+        ((seq, _),) = await self.append(log, post(2))
+        self.assertEqual(seq, 2)
+        self.assertEqual([c["seq"] for c in await self.changes(log)], [1, 2])
+
+    async def test_a_start_without_redis_is_told_and_made_good_later(self) -> None:
+        self.server.kill()
+        log = await self.open()
+        self.assertEqual(log.check().state, "failed")
+        with self.assertRaises(LogUnavailable):
+            await log.head("e")
+        self.server.start()
+        await eventually(lambda: log.check().state == "ok", "Redis", 5)
+        self.assertEqual(await self.append(log, post(1)), new(1))
+
+    async def test_a_policy_that_evicts_is_refused_until_it_is_changed(self) -> None:
+        self.server.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        log = await self.open()
+        check = log.check()
+        self.assertEqual(check.state, "failed")
+        self.assertIn("maxmemory-policy noeviction", check.detail)
+        self.server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        await eventually(lambda: log.check().state == "ok", "health to turn green", 5)
+
+    async def test_memory_that_is_used_up_refuses_the_whole_append(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        self.server.cli("CONFIG", "SET", "maxmemory", "1")
+        with self.assertRaises(LogUnavailable):
+            await self.append(log, post(2), post(3), position=Position("x", "1"))
+        self.assertEqual(log.check().state, "failed")
+        self.assertIsNone(await log.position("e", "x"))
+        self.server.cli("CONFIG", "SET", "maxmemory", "0")
+        await eventually(lambda: log.check().state == "ok", "health to turn green", 5)
+        self.assertEqual(await self.append(log, post(2)), new(2))
+
+    async def test_a_replica_is_refused(self) -> None:
+        master = self.server
+        self.server = Redis()
+        self.addCleanup(self.server.close)
+        self.server.start("--replicaof", "127.0.0.1", str(master.port))
+        log = await self.open()
+        self.assertEqual(log.check().state, "failed")
+        self.assertIn("replica", log.check().detail)
+
+    async def test_connections_that_are_cut_come_back(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        epoch = (await log.head("e")).epoch
+        for kind in ("normal", "pubsub", "normal"):
+            self.server.cli("CLIENT", "KILL", "TYPE", kind)
+            await eventually(lambda: log._link.up and log._hints.up, "both connections", 5)
+        self.assertEqual(await self.append(log, post(2)), new(2))
+        self.assertEqual((await log.head("e")).epoch, epoch)
+
+    async def test_the_master_is_found_through_sentinels(self) -> None:
+        sentinel = Redis()
+        self.addCleanup(sentinel.close)
+        (sentinel.directory / "sentinel.conf").write_text(
+            f"port {sentinel.port}\nbind 127.0.0.1\nsentinel monitor feed 127.0.0.1 {self.server.port} 1\n"
+        )
+        sentinel.start_sentinel("sentinel.conf")
+        url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/feed/3"
+        log = RedisLog(url, reactor, lambda: 0.0, self.rng, window=10, max_log_bytes=10**9)
+        self.open_logs.append(log)
+        await log.start(["e"], [])
+        self.assertEqual(await self.append(log, post(1)), new(1))
+        self.assertEqual(self.server.cli("EXISTS", "afeed:{e}:meta", db=3), "1")
+
+
+class RedisWithoutFileTests(OwnServerFixture, TestCase):
+    append_only = False
+
+    async def test_a_missing_append_only_file_is_a_warning(self) -> None:
+        log = await self.open()
+        check = log.check()
+        self.assertEqual(check.state, "degraded")
+        self.assertIn("appendonly yes", check.detail)
+        self.assertEqual(await self.append(log, post(1)), new(1))
+
+
+class RedisPasswordTests(OwnServerFixture, TestCase):
+    password = "s3cret:p@ss/word%"
+
+    async def test_the_password_is_given_and_never_shown(self) -> None:
+        log = await self.open()
+        self.assertEqual(await self.append(log, post(1)), new(1))
+        shown = json.dumps(log.check().data) + log.check().detail + repr(log._address) + str(log._address)
+        self.assertNotIn("s3cret", shown)
+        self.assertTrue(log._hints.up)
+
+    async def test_a_wrong_password_is_told_without_naming_it(self) -> None:
+        url = f"redis://:wrong-one@127.0.0.1:{self.server.port}/0"
+        log = RedisLog(url, reactor, lambda: 0.0, self.rng, window=10, max_log_bytes=10**9)
+        self.open_logs.append(log)
+        await log.start(["e"], [])
+        self.assertEqual(log.check().state, "failed")
+        self.assertIn("WRONGPASS", log.check().detail)
+        self.assertNotIn("wrong-one", log.check().detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import subprocess
+from urllib.parse import quote
 
 from tests.servers.process import ServerProcess, free_port, program, wait_until
 
@@ -24,7 +25,7 @@ class Redis(ServerProcess):
 
     def url_of(self, db: int) -> str:
         """The URL of database ``db``, of which there are 64."""
-        login = f":{self._password}@" if self._password else ""
+        login = f":{quote(self._password, safe='')}@" if self._password else ""
         return f"redis://{login}127.0.0.1:{self.port}/{db}"
 
     def start(self, *options: str) -> None:
@@ -35,6 +36,11 @@ class Redis(ServerProcess):
         arguments += ["--requirepass", self._password] if self._password else []
         self.spawn([*arguments, *options])
         wait_until(self._ready, f"Redis to start: {self.output()}")
+
+    def start_sentinel(self, configuration: str) -> None:
+        """Start as a sentinel instead, with the file ``configuration`` in ``directory``."""
+        self.spawn([program("redis-server"), configuration, "--sentinel"])
+        wait_until(self._ready, f"the sentinel to start: {self.output()}")
 
     def restart(self, *options: str, lose: bool = False) -> None:
         """Kill it and start it again, without its data if ``lose``."""
