@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from twisted.web import http
 from twisted.web.iweb import IRequest
 
 HTML = b"text/html; charset=utf-8"
 JSON = b"application/json"
+
+_NEVER = re.compile(rb"q=0(?:\.0{0,3})?\Z")
 
 
 def answer(
@@ -52,6 +56,5 @@ def _takes_gzip(request: IRequest) -> bool:
     for part in (request.getHeader(b"accept-encoding") or b"").split(b","):
         coding, _, parameter = part.partition(b";")
         if coding.strip().lower() == b"gzip":
-            weight = parameter.strip().lower().removeprefix(b"q=").strip()
-            return weight.strip(b"0.") != b"" or weight in (b"", b"1", b"1.0")
+            return _NEVER.match(parameter.strip().lower()) is None
     return False

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
 from zlib import crc32
 
 import attrs
-from jinja2 import Environment
+from jinja2 import Template
 from markupsafe import Markup
 
 from afeed.core.item import Author, Item, Media, Quote
@@ -58,9 +58,9 @@ class _Picture:
 class Fragments:
     """Renders the items of one event, whose ``timezone`` gives the times their first, plain form."""
 
-    def __init__(self, timezone: tzinfo = UTC, templates: Environment | None = None) -> None:
+    def __init__(self, timezone: tzinfo = UTC) -> None:
         self._timezone = timezone
-        self._template = (templates or environment()).get_template("item.html")
+        self._template = _template()
         self._kept: Callable[[Item], str] = lru_cache(maxsize=KEPT)(self._render)
 
     def render(self, item: Item) -> str:
@@ -81,6 +81,12 @@ class Fragments:
             pictures=[_picture(media, item) for media in item.media],
             quote=None if item.quote is None else _quoted(item.quote),
         )
+
+
+@cache
+def _template() -> Template:
+    """Compiled once, for all events."""
+    return environment().get_template("item.html")
 
 
 def _person(author: Author) -> _Person:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
-from jinja2 import Environment
 from markupsafe import Markup
 
 from afeed.interfaces import FeedPage
@@ -93,10 +92,8 @@ class Renderer:
         self,
         assets: Assets,
         fragments: Callable[[Event], Fragments],
-        templates: Environment | None = None,
     ) -> None:
-        templates = templates or environment()
-        templates.globals.update(asset=assets.url, days=days)
+        templates = environment(asset=assets.url, days=days)
         self._fragments = fragments
         self._events = templates.get_template("events.html")
         self._event = templates.get_template("event.html")
