@@ -442,6 +442,22 @@ class ListTests(ScriptedCase):
 
         return self.browse(scenario)
 
+    def test_the_wall_is_never_blank(self) -> Deferred[None]:
+        self.server.feed.items.clear()
+        self.server.changes.clear()
+
+        def scenario(watched: Watched) -> None:
+            watched.page.goto(f"{self.url}/rehearsal/wall")
+            watched.wait_live("websocket")
+            box = watched.page.locator("#empty strong").bounding_box()
+            assert box is not None
+            self.assertLess(box["y"] + box["height"], 1080)
+            self.post(1)
+            watched.wait_for_item("push:1")
+            self.assertTrue(watched.page.is_hidden("#empty"))
+
+        return self.browse(scenario, viewport={"width": 1920, "height": 1080})
+
     def test_the_wall_shows_new_posts_and_keeps_its_last_screen(self) -> Deferred[None]:
         def scenario(watched: Watched) -> None:
             watched.page.goto(f"{self.url}/rehearsal/wall")
