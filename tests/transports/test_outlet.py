@@ -82,7 +82,8 @@ class FakeTransport:
         self._tempDataBuffer.append(data)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        assert self.producer is None and not streaming
+        assert self.producer is None
+        assert not streaming
         self.producer = producer
         producer.resumeProducing()
 
