@@ -14,7 +14,7 @@ import msgspec
 
 from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Record, SourceGap, key, prepare, version_order
+from afeed.core.draft import Record, Removed, SourceGap, key, prepare, version_order
 
 #: Cursors older than this many epochs get a gap.
 MAX_ANCESTORS = 32
@@ -112,12 +112,12 @@ _gap = msgspec.json.Decoder(SourceGap)
 def record_of(change: Change) -> Record | None:
     """The record from which ``change`` was made, with the same keys, so that a repetition is still known as one
     after a recovery; None for a redacted change, which keeps nothing but its number."""
-    tail = change.stored.partition(b'"type":"%s",' % change.type.encode("ascii"))[2]
     if change.type in (POSTED, EDITED) and change.id is not None:
         version = change.version or ""
+        tail = change.stored.partition(b'"type":"%s",' % change.type.encode("ascii"))[2]
         return Record("post", change.id, key(change.id), key(change.id, version), version_order(version), tail)
     if change.type == REMOVED and change.id is not None:
-        return Record("remove", change.id, key(change.id), key(change.id, "removed"), 0, tail)
+        return prepare(Removed(change.id))
     if change.type == GAP:
         return prepare(_gap.decode(change.stored))
     return None

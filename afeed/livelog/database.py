@@ -30,6 +30,9 @@ LAYOUT = 1
 #: A file up to this size is read through at start to find damage early; that takes a quarter of a second.
 CHECKED_BYTES = 128 * 1024 * 1024
 
+#: How many entries one call of :meth:`Database.trim` drops, so that nobody waits for long behind it.
+TRIM_COUNT = 5000
+
 _REDACTED_LENGTH = len(redact(b" " * STORED_AT_LENGTH))
 
 _SCHEMA = """
@@ -330,10 +333,13 @@ class Database:
         state = self._events[row]
         self._put(state._replace(bytes=state.bytes - freed))
 
-    def trim(self, slug: str, upto: int) -> None:
-        """Drop entries up to ``upto``, never one of the newest ``window``."""
+    def trim(self, slug: str, upto: int) -> bool:
+        """Drop entries up to ``upto``, never one of the newest ``window``; False while there are more to
+        drop."""
         state = self._events[self._rows[slug]]
-        self._drop(state.id, min(upto, state.head - self._window))
+        last = min(upto, state.head - self._window)
+        self._drop(state.id, min(last, state.base + TRIM_COUNT))
+        return last <= state.base + TRIM_COUNT
 
     def _drop(self, row: int, upto: int) -> None:
         state = self._events[row]

@@ -228,16 +228,18 @@ class EmbeddedLog:
         self._writer.write(Database.touch).addErrback(lambda failure: failure.trap(LogUnavailable))
 
     def trim(self, event: str, upto: int) -> Deferred[None]:
-        def work(database: Database) -> int:
-            database.trim(event, upto)
+        def work(database: Database) -> tuple[int, bool]:
+            done = database.trim(event, upto)
             state = database.state(event)
             assert state is not None
-            return state.bytes
+            return state.bytes, done
 
-        def apply(size: int) -> None:
-            self._bytes[event] = size
+        async def trim() -> None:
+            done = False
+            while not done:
+                self._bytes[event], done = await self._writer.write(work)
 
-        return self._writer.write(work, apply).addCallback(lambda _: None)
+        return Deferred.fromCoroutine(trim())
 
     # Reading
 

@@ -27,6 +27,9 @@ COMMAND_SECONDS = 2.5
 #: How much one reply of stored changes may hold, in bytes.
 READ_BYTES = 4 * 1024 * 1024
 
+#: How many changes are dropped in one step, so that nobody waits for long behind it.
+TRIM_COUNT = 5000
+
 LEASE_KEY = "afeed:lease"
 
 _ancestors = msgspec.json.Decoder(tuple[Ancestor, ...])
@@ -216,10 +219,13 @@ class Commands:
 
     async def trim(self, event: str, upto: int, window: int) -> int:
         """Returns how many bytes are left."""
-        reply = await self._call(redis_lua.TRIM, [Keys(event).meta], upto, window)
-        if reply == b"gone":
-            raise Vanished(f"Redis does not hold the live log of {event} any more")
-        return int(reply)
+        while True:
+            reply = await self._call(redis_lua.TRIM, [Keys(event).meta], upto, window, TRIM_COUNT)
+            if reply == b"gone":
+                raise Vanished(f"Redis does not hold the live log of {event} any more")
+            size, more = map(int, reply.split())
+            if not more:
+                return size
 
     async def position(self, event: str, source: str) -> str | None:
         reply = await self.send("HGET", Keys(event).positions, source)

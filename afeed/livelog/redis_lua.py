@@ -235,13 +235,14 @@ end
 return table.concat(lines, '\\n')
 """
 
-# KEYS: meta.  ARGV: upto, window.  Reply: bytes left.
+# KEYS: meta.  ARGV: upto, window, how many at most.  Reply: "bytes more"; more is 1 until all is done.
 _TRIM = """
 local s = open(KEYS[1])
 if not s then return 'gone' end
-drop(s, math.min(tonumber(ARGV[1]), s.head - tonumber(ARGV[2])))
+local upto = math.min(tonumber(ARGV[1]), s.head - tonumber(ARGV[2]))
+drop(s, math.min(upto, s.base + tonumber(ARGV[3])))
 save(s)
-return int(s.bytes)
+return int(s.bytes) .. ' ' .. (s.base < upto and '1' or '0')
 """
 
 # KEYS: meta.  ARGV: expected epoch, expected head.  Reply: "ok" | "moved".

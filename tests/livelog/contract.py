@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Draft, Removed
+from afeed.core.draft import Draft, Removed, SourceGap, version_order
 from afeed.core.errors import EpochChanged, LeaseLost, LogFull
 from afeed.interfaces import ILiveLog, IWitness, Position, Recorded
 from tests.livelog.samples import MemoryWitness, gap, post, posted
@@ -38,6 +38,61 @@ async def eventually(condition: Callable[[], Any], what: str, seconds: float = 1
 
 def new(*seqs: int) -> list[Recorded]:
     return [Recorded(seq, True) for seq in seqs]
+
+
+def random_draft(rng: Random) -> Draft:
+    number = rng.randrange(6)
+    kind = rng.random()
+    if kind < 0.12:
+        return Removed(f"push:{number}")
+    if kind < 0.2:
+        return gap("closed", rng.randrange(3))
+    return post(number, rng.choice(["1", "2", "3", "10", "20", "a", "b", "1900000000000000001"]))
+
+
+class Model:
+    """What a log does, in the plainest words: ``changes`` are (seq, type, id)."""
+
+    def __init__(self) -> None:
+        self.base = 0
+        self.changes: list[tuple[int, str, str | None]] = []
+        self._seen: dict[Any, int] = {}
+        self._removed: dict[str, int] = {}
+        self._highest: dict[str, int] = {}
+        self._latest: dict[str, int] = {}
+
+    def append(self, drafts: Sequence[Draft]) -> list[Recorded]:
+        return [self._record(draft) for draft in drafts]
+
+    def _record(self, draft: Draft) -> Recorded:
+        if isinstance(draft, SourceGap):
+            if draft in self._seen:
+                return Recorded(self._seen[draft], False)
+            return self._add("source.gap", None, draft)
+        item_id = draft.id if isinstance(draft, Removed) else draft.item.id
+        if item_id in self._removed:
+            return Recorded(self._removed[item_id], False)
+        if isinstance(draft, Removed):
+            self.changes = [(s, "redacted", None) if i == item_id else (s, t, i) for s, t, i in self.changes]
+            recorded = self._add("item.removed", item_id, draft)
+            self._removed[item_id] = recorded.seq
+            return recorded
+        if (item_id, draft.version) in self._seen:
+            return Recorded(self._seen[item_id, draft.version], False)
+        order = version_order(draft.version)
+        if 0 < order < self._highest.get(item_id, 0):
+            return Recorded(self._latest[item_id], False)
+        type_ = "item.edited" if item_id in self._latest else "item.posted"
+        recorded = self._add(type_, item_id, (item_id, draft.version))
+        self._latest[item_id] = recorded.seq
+        self._highest[item_id] = max(order, self._highest.get(item_id, 0))
+        return recorded
+
+    def _add(self, type_: str, item_id: str | None, key: Any) -> Recorded:
+        seq = len(self.changes) + 1
+        self.changes.append((seq, type_, item_id))
+        self._seen[key] = seq
+        return Recorded(seq, True)
 
 
 class LiveLogFixture:
@@ -327,6 +382,14 @@ class LiveLogContract(LiveLogFixture):
         self.assertEqual(await self.append(log, Removed("push:2"), post(3, "2")), new(12, 13))
         self.assertEqual(await log.position("e", "x"), "1")
 
+    async def test_a_long_log_is_trimmed_at_once(self) -> None:
+        self.window = 3
+        log = await self.open()
+        for start in range(0, 12_000, 1000):
+            await self.append(log, *(post(n, text="") for n in range(start, start + 1000)))
+        await log.trim("e", 11_000)
+        self.assertEqual((await log.read("e", 0, 1)).first_seq, 11_001)
+
     async def test_trim_of_an_empty_log_does_nothing(self) -> None:
         log = await self.open()
         await log.trim("e", 100)
@@ -438,6 +501,28 @@ class LiveLogContract(LiveLogFixture):
         self.assertEqual(await self.append(log, post(1)), new(1))
         await eventually(lambda: heard == ["e"], "the second watcher")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_random_histories_match_a_simple_model(self) -> None:
+        self.window = 20
+        for seed in range(8):
+            event, rng, model = f"e-{seed}", Random(seed), Model()
+            log = await self.open([event])
+            for _ in range(12):
+                waiting, expected = [], []
+                for _ in range(rng.randrange(1, 5)):
+                    drafts = [random_draft(rng) for _ in range(rng.randrange(6))]
+                    expected.append(model.append(drafts))
+                    waiting.append(log.append(event, None, drafts))
+                self.assertEqual([await d for d in waiting], expected, f"seed {seed}")
+                found = [(c.seq, c.type, c.id) for c in (await log.read(event, model.base, 1000)).changes]
+                self.assertEqual(found, model.changes[model.base :], f"seed {seed}")
+                if rng.random() < 0.3:
+                    upto = rng.randrange(100)
+                    await log.trim(event, upto)
+                    model.base = max(model.base, min(upto, len(model.changes) - 20))
+                if rng.random() < 0.2:
+                    await self.close(log)
+                    log = await self.open([event])
 
     # Restarts and recovery
 

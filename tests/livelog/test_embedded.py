@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -80,6 +82,45 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         waiting.addCallback(lambda recorded: order.append("fired"))
         await waiting
         self.assertEqual(order, ["e", "fired"])
+
+    async def test_what_was_accepted_survives_kill_at_any_moment(self) -> None:
+        accepted: dict[str, int] = {}
+        for round_ in range(3):
+            with self.output(round_).open("wb") as output:
+                child = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "tests.livelog.appender",
+                        str(self.directory.absolute()),
+                        str(round_ * 10**6),
+                    ],
+                    stdout=output,
+                    cwd=Path(__file__).parents[2],
+                )
+            try:
+                await eventually(lambda r=round_: len(self.lines(r)) > 200, "200 accepted items", 20)
+            finally:
+                child.kill()
+                child.wait()
+            accepted |= {number: int(seq) for number, seq in self.lines(round_)}
+        self.window = 10**6
+        log = await self.open()
+        head = await log.head("e")
+        found = {c.id: c.seq for c in (await log.read("e", 0, 10**6)).changes}
+        self.assertEqual(len(found), head.seq, "an item twice, or a hole")
+        self.assertEqual(
+            {f"push:{number}": seq for number, seq in accepted.items()}.items() - found.items(), set()
+        )
+        stored = int(await log.position("e", "push") or 0)
+        self.assertIn(f"push:{stored}", found)
+
+    def output(self, round_: int) -> Path:
+        return self.directory / f"accepted-{round_}"
+
+    def lines(self, round_: int) -> list[list[str]]:
+        whole = self.output(round_).read_text().rpartition("\n")[0]
+        return [line.split() for line in whole.splitlines()]
 
     # Faults of the disk
 
