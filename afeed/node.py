@@ -190,14 +190,20 @@ class Node(Service):
         ]
         await DeferredList([Deferred.fromCoroutine(end) for end in ends])
         await self._at_most(self._flushed(), FLUSH_S, "flushing the log")
-        parts.hub.stop(RETURN_MS)
-        parts.routes.stop()
+        self._attempt(lambda: parts.hub.stop(RETURN_MS), "sending the viewers away")
+        self._attempt(parts.routes.stop, "stopping the pings")
         await self._at_most(parts.strainer_runs.stop(), FLUSH_S, "stopping the strainer")
         await self._at_most(Deferred.fromCoroutine(parts.strainer.drain(DRAIN_S)), DRAIN_S + 0.2, "the archive")
-        parts.front.stop()
+        self._attempt(parts.front.stop, "closing the connections")
         await self._at_most(parts.log.stop(), FLUSH_S, "closing the log")
         await self._at_most(parts.archive.stop(), FLUSH_S, "closing the archive")
         self._release()
+
+    def _attempt(self, step: Callable[[], None], what: str) -> None:
+        try:
+            step()
+        except Exception:  # as in _at_most
+            _log.failure("{what} failed", what=what)
 
     def _flushed(self) -> Deferred[Any]:
         """Fires when what was offered before is durable and was handed to the viewers: an append goes through

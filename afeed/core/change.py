@@ -28,8 +28,9 @@ STORED_AT_LENGTH = 7 + 24 + 1
 
 def timestamp(seconds: float) -> str:
     """``seconds`` since the epoch as ``2026-11-21T17:00:06.120Z``: always 24 characters."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)  # rounded, so that a time read back is the same
+    moment = datetime.fromtimestamp(whole, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds:03d}Z"
 
 
 def seconds(at: str) -> float:

@@ -1,0 +1,77 @@
+"""From sources to the log: durable, counted, and waiting while the log is away."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from afeed.core.draft import Removed
+from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
+from afeed.interfaces import ISink, Position, Recorded
+from afeed.metrics import Metrics
+from afeed.pipeline import RETRY_S, Intake
+from tests.fakes import MemoryLog, a_post
+
+
+class IntakeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.log = MemoryLog(["e"])
+        self.metrics = Metrics(self.clock.seconds)
+        self.intake = Intake(self.log, self.clock, self.metrics, self.clock.seconds)
+
+    def text(self) -> str:
+        return self.metrics.text().decode()
+
+    def test_it_is_a_sink(self) -> None:
+        verifyObject(ISink, self.intake)
+
+    def test_what_is_offered_is_recorded_with_the_position(self) -> None:
+        offered = self.intake.offer("e", [a_post(1), a_post(2), a_post(1)], Position("x", "p7"))
+        self.assertEqual(
+            self.successResultOf(offered), [Recorded(1, True), Recorded(2, True), Recorded(1, False)]
+        )
+        self.assertEqual(self.successResultOf(self.log.position("e", "x")), "p7")
+
+    def test_new_items_are_counted_and_nothing_else(self) -> None:
+        self.intake.offer("e", [a_post(1), a_post(1), a_post(2), Removed("push:1")])
+        self.assertIn('afeed_items_total{event="e",source="push"} 2.0', self.text())
+
+    def test_drops_are_counted(self) -> None:
+        self.intake.dropped("e", "x", "malformed")
+        self.intake.dropped("e", "x", "malformed", 4)
+        self.assertIn('afeed_dropped_total{event="e",reason="malformed",source="x"} 5.0', self.text())
+
+    def test_while_the_log_is_away_or_full_offers_wait_and_are_recorded_in_order(self) -> None:
+        for number, fault in enumerate((LogUnavailable("away"), LogFull("full"))):
+            self.log.fault = fault
+            offered = self.intake.offer("e", [a_post(number)])
+            self.clock.pump([RETRY_S] * 5)
+            self.assertNoResult(offered)
+            self.assertIn('afeed_queue_length{event="e"} 1.0', self.text())
+            self.log.fault = None
+            self.clock.advance(RETRY_S)
+            self.assertEqual(self.successResultOf(offered), [Recorded(number + 1, True)])
+            self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
+
+    def test_a_source_that_is_stopped_meanwhile_waits_no_longer(self) -> None:
+        self.log.fault = LogUnavailable("away")
+        offered = self.intake.offer("e", [a_post(1)])
+        offered.cancel()
+        self.failureResultOf(offered, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
+
+    def test_a_lost_lease_is_told_at_once(self) -> None:
+        self.log.fault = LeaseLost("another node has it")
+        self.failureResultOf(self.intake.offer("e", [a_post(1)]), LeaseLost)
+
+    def test_offers_are_counted_as_waiting_until_they_are_durable(self) -> None:
+        durable: Deferred[list[Recorded]] = Deferred()
+        self.log.append = lambda *args, **kwargs: durable  # type: ignore[assignment,method-assign]
+        self.intake.offer("e", [a_post(1), a_post(2)])
+        self.assertIn('afeed_queue_length{event="e"} 2.0', self.text())
+        durable.callback([Recorded(1, True), Recorded(2, True)])
+        self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
