@@ -246,7 +246,10 @@ def _sources(
         # One connection serves all events; each event's rule comes and goes with its own period.
         periods = [period for _, period in rules.values()]
         whole = Period(min(p.start for p in periods), max(p.end for p in periods))
-        yield XStream(settings.x, wanted, http, reactor, now, rng), whole
+        stream = XStream(
+            settings.x, wanted, http, reactor, now, rng, stored=lambda slug: live_log.position(slug, "x")
+        )
+        yield stream, whole
 
 
 def _period(event: Event, lead_days: int, tail_days: int) -> Period:

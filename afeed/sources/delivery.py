@@ -69,6 +69,13 @@ class Delivery:
         self._next(slug, lane)
         self._throttle()
 
+    def note(self, slug: str, position: Position) -> None:
+        """Have ``position`` stored although nothing came.  Where something is on its way, that brings one that
+        is as good."""
+        lane = self._lanes.setdefault(slug, _Lane())
+        if not self._over and lane.since is None:
+            self._dispatch(slug, lane, [], position)
+
     def stop(self) -> None:
         """Offer what still waits, without waiting for what is under way: the last thing before the end."""
         for slug, lane in self._lanes.items():
@@ -84,8 +91,11 @@ class Delivery:
         batch, lane.pending = lane.pending[:MAX_BATCH], lane.pending[MAX_BATCH:]
         self._size -= sum(size for _, _, size in batch)
         position = next((position for _, position, _ in reversed(batch) if position is not None), None)
+        self._dispatch(slug, lane, [draft for draft, _, _ in batch], position)
+
+    def _dispatch(self, slug: str, lane: _Lane, drafts: Sequence[Draft], position: Position | None) -> None:
         lane.since = self._clock.seconds()
-        offered = self._sink.offer(slug, [draft for draft, _, _ in batch], position)
+        offered = self._sink.offer(slug, drafts, position)
         offered.addCallbacks(lambda _: self._done(slug, lane), self._refused)
 
     def _done(self, slug: str, lane: _Lane) -> None:

@@ -21,7 +21,7 @@ from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError, ConnectionLost, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionLost, DNSLookupError
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
@@ -227,9 +227,9 @@ async def _within(
     except CancelledError:
         raise
     except Exception as error:
-        if any(isinstance(cause, CancelledError) for cause in causes(error)):
-            # Twisted wraps the cancellation of a request in a failure of the request; whoever cancelled
-            # this must not see a fault and try again.
+        if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes(error)):
+            # Twisted wraps the cancellation of a request in a failure of the request, and has another name
+            # for it while it connects; whoever cancelled this must not see a fault and try again.
             raise CancelledError() from None
         raise as_fault(error, url) from None
 

@@ -30,6 +30,7 @@ from afeed.settings import XAccount
 from afeed.sources.delivery import Delivery
 from afeed.sources.streambody import End, Ending, StreamBody
 from afeed.sources.xapi import Refusal, XApi
+from afeed.sources.xbackfill import BackFill, Positions, nothing_stored
 from afeed.sources.xhealth import Vitals, report
 from afeed.sources.xintake import Intake
 from afeed.sources.xrules import RuleKeeper
@@ -59,7 +60,8 @@ class XStream:
     ``wanted()`` gives the rule of each event by slug and may change with time; it is asked again every 60 s,
     and while it is empty there is no connection.  ``clock`` measures waits, ``now()`` gives Unix time for rate
     limits and reports, ``rng`` the jitter.  A stream on which nothing comes for ``stall_s`` seconds is
-    replaced.
+    replaced.  ``stored(slug)`` fires with the position last stored for an event: what was posted since then is
+    fetched.
     """
 
     log = Logger()
@@ -76,6 +78,7 @@ class XStream:
         name: str = "x",
         stall_s: float = STALL_S,
         read_message: Callable[[bytes], Message] = read_message,
+        stored: Positions = nothing_stored,
     ) -> None:
         self.name = name
         self._wanted = wanted
@@ -85,6 +88,7 @@ class XStream:
         self._read_message = read_message
         self._api = XApi(account, http, clock, now)
         self._rules = RuleKeeper(self._api)
+        self._backfill = BackFill(name, self._api, wanted, stored, clock, now, rng)
         self._backoff = Backoff(rng)
         self._vitals = Vitals()
         self._dropped: Counter[str] = Counter()
@@ -108,9 +112,19 @@ class XStream:
         self._delivery = Delivery(
             sink, self._clock, pause=self._pause, resume=self._resume, failed=self._refused_by_sink
         )
+        self._backfill.begin(sink, self._delivery)
         self._intake = Intake(
-            self.name, self._wanted, self._now, self._read_message, sink, self._delivery, self._dropped
+            self.name,
+            self._wanted,
+            self._now,
+            self._read_message,
+            sink,
+            self._delivery,
+            self._dropped,
+            self._backfill.position,
         )
+        filling = Deferred.fromCoroutine(self._backfill.run())
+        filling.addErrback(self._filling_ended)
         self._vitals.started(self._now())
         try:
             while self._failure is None:
@@ -123,6 +137,8 @@ class XStream:
             raise
         finally:
             self._vitals.running = False
+            filling.cancel()
+            self._backfill.leave()
             self._delivery.stop()
 
     def check(self) -> Check:
@@ -137,6 +153,8 @@ class XStream:
             self._now(),
             stall_s=self._stall_s,
             paused=paused,
+            missing=self._backfill.problems(),
+            filling=self._backfill.open(),
         )
 
     # -- the machine
@@ -173,6 +191,7 @@ class XStream:
 
     async def _sync(self) -> Result:
         wanted = dict(self._wanted())
+        await self._backfill.learn(wanted)
         try:
             await self._rules.sync(wanted, self._now())
         except Refusal as refusal:
@@ -198,6 +217,7 @@ class XStream:
         response, self._response = self._response, None
         self._intake.begin()
         self._vitals.opened(self._now())
+        self._backfill.opened(self._rules.in_force())
         began = self._clock.seconds()
         self._body = body = StreamBody(self._clock, self._stall_s, self._received)
         if self._delivery.paused:
@@ -211,6 +231,9 @@ class XStream:
         finally:
             watching.cancel()
             self._body = None
+        # What was not read any more, or came from a dead connection, counts as missed.
+        blind = ending.end is End.STALLED or body.paused
+        self._backfill.lost(self._vitals.last_byte_at or self._now() if blind else self._now())
         if self._clock.seconds() - began >= LASTING_S:
             self._backoff.forgive(drops=True)
         return self._ended(ending)
@@ -250,6 +273,7 @@ class XStream:
                     body.leave("no event wants the stream any more")
                     return
                 if not self._rules.current(wanted, self._now()):
+                    await self._backfill.learn(wanted)
                     await self._rules.sync(wanted, self._now())
             except CancelledError:
                 raise
@@ -274,6 +298,8 @@ class XStream:
         known = self._intake.useful
         self._intake.received(data)
         self._vitals.last_item_at = self._intake.last_item_at or self._vitals.last_item_at
+        if self._intake.useful:
+            self._backfill.alive(self._vitals.connected_at or self._now(), self._rules.in_force())
         if self._intake.useful and not known:
             self._backoff.forgive(drops=False)
             self._vitals.came_up()
@@ -291,6 +317,10 @@ class XStream:
         self.log.info("X: the live log keeps up again; reading goes on")
         if self._body is not None:
             self._body.resume()
+
+    def _filling_ended(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self._refused_by_sink(failure)
 
     def _refused_by_sink(self, failure: Failure) -> None:
         self._failure = failure

@@ -1,4 +1,5 @@
-"""Requests to the X API v2: the rules of the filtered stream, and the stream itself."""
+"""Requests to the X API v2: the rules of the filtered stream, the stream itself, and what completes it: recent
+search and the look-up of posts."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
 from afeed.core.backoff import until_reset
+from afeed.core.change import timestamp
+from afeed.core.errors import BadInput
+from afeed.core.normalise.x import Page, read_page
 from afeed.core.problems import describe, reason
 from afeed.core.rules import NewRule, Rule
 from afeed.core.stream import Outcome, outcome_of_status
@@ -21,6 +25,8 @@ from afeed.sources.http import Answer, HttpFault, discard, fetch, header, open_s
 
 RULES = "/2/tweets/search/stream/rules"
 STREAM = "/2/tweets/search/stream"
+SEARCH = "/2/tweets/search/recent"
+LOOKUP = "/2/tweets"
 
 #: What a post brings along (X API docs: *Fields and expansions*); enough to show it without another request.
 STREAM_PARAMETERS = (
@@ -44,6 +50,11 @@ RULES_PER_PAGE, MAX_PAGES = 1000, 100
 RULES_PER_REQUEST = 100
 #: How much of an error's body is read (bytes) and for how long (seconds).
 ERROR_LIMIT, ERROR_TIMEOUT_S = 64 * 1024, 5.0
+
+#: The most posts that a page of the search holds, and that one look-up may ask for.
+POSTS_PER_PAGE = 100
+#: Ends of the types of problem (OpenAPI description) that say that a post is not public any more.
+_GONE = ("/resource-not-found", "/not-authorized-for-resource")
 
 _OUTCOMES = {"certificate": Outcome.REFUSED, "network": Outcome.NETWORK_ERROR, "timeout": Outcome.NETWORK_ERROR}
 
@@ -156,6 +167,43 @@ class XApi:
             )
         return response
 
+    async def search(self, query: str, start: float, end: float | None, token: str | None = None) -> Page:
+        """One page of recent search: posts from ``start`` to ``end`` (Unix seconds; None: as new as X shows),
+        newest first; ``token`` is the ``next_token`` of the page before."""
+        parameters = [("query", query), ("max_results", str(POSTS_PER_PAGE)), ("start_time", _moment(start))]
+        if end is not None:
+            parameters.append(("end_time", _moment(end)))
+        if token is not None:
+            parameters.append(("next_token", token))
+        answer = await self._fetch("GET", SEARCH, parameters=[*parameters, *STREAM_PARAMETERS])
+        if answer.status != 200:
+            raise self._refusal(answer.status, answer.headers, answer.body)
+        try:
+            page = read_page(answer.body)
+        except BadInput as error:
+            raise Refusal(
+                Outcome.HTTP_ERROR, self._clean(f"the answer to a search is of no use: {error}")
+            ) from None
+        if page.errors and not page.drafts and page.newest_id is None:
+            raise Refusal(Outcome.HTTP_ERROR, self._clean(f"the search failed: {page.errors[0]}"))
+        return page
+
+    async def gone(self, ids: Sequence[str]) -> set[str]:
+        """Those of ``ids``, at most 100, of which X says that they are not public any more.  One about which it
+        says nothing is not among them."""
+        answer = await self._fetch("GET", LOOKUP, parameters=[("ids", ",".join(ids))])
+        body = _decode(answer)
+        if answer.status != 200 or body is None:
+            raise self._refusal(answer.status, answer.headers, answer.body)
+        there = {entry.get("id") for entry in _list(body, "data")}
+        return {
+            id_
+            for error in _list(body, "errors")
+            if str(error.get("type")).endswith(_GONE)
+            for id_ in (str(error.get("resource_id") or error.get("value")),)
+            if id_ in ids and id_ not in there
+        }
+
     async def _error_body(self, response: IResponse) -> bytes:
         try:
             return await read_body(response, ERROR_LIMIT).addTimeout(ERROR_TIMEOUT_S, self._clock)
@@ -173,11 +221,23 @@ class XApi:
         also: tuple[int, ...] = (),
     ) -> dict[str, Any]:
         """The decoded body of an answer with a status of 2xx, or one of ``also`` that lists errors."""
+        answer = await self._fetch(method, RULES, parameters=parameters, json=json)
+        body = _decode(answer)
+        if body is not None and (200 <= answer.status < 300 or (answer.status in also and "errors" in body)):
+            return body
+        if 200 <= answer.status < 300:
+            raise Refusal(Outcome.HTTP_ERROR, "the answer to a request for the rules is not JSON")
+        raise self._refusal(answer.status, answer.headers, answer.body)
+
+    async def _fetch(
+        self, method: str, path: str, *, parameters: Sequence[tuple[str, str]] = (), json: Any = None
+    ) -> Answer:
+        """The answer, whatever its status."""
         try:
-            answer = await fetch(
+            return await fetch(
                 self._http,
                 method,
-                self._base + RULES,
+                self._base + path,
                 clock=self._clock,
                 params=parameters,
                 headers=self._authorization(),
@@ -185,12 +245,6 @@ class XApi:
             )
         except HttpFault as fault:
             raise self._unusable(fault) from None
-        body = _decode(answer)
-        if body is not None and (200 <= answer.status < 300 or (answer.status in also and "errors" in body)):
-            return body
-        if 200 <= answer.status < 300:
-            raise Refusal(Outcome.HTTP_ERROR, "the answer to a request for the rules is not JSON")
-        raise self._refusal(answer.status, answer.headers, answer.body)
 
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._account.bearer_token.reveal()}"}
@@ -222,6 +276,11 @@ _ADVICE = {
     404: ": check accounts.x.api_url",
     409: ": X has no rules in force",
 }
+
+
+def _moment(seconds: float) -> str:
+    """A time as X's parameters want it: whole seconds, rounded down."""
+    return timestamp(seconds)[:19] + "Z"
 
 
 def _decode(answer: Answer) -> dict[str, Any] | None:

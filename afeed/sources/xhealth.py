@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -77,8 +77,12 @@ def report(
     *,
     stall_s: float,
     paused: bool,
+    missing: Sequence[str] = (),
+    filling: Mapping[str, int] | None = None,
 ) -> Check:
-    """The check: ok while bytes come, degraded for the first seconds without, then failed."""
+    """The check: ok while bytes come, degraded for the first seconds without, then failed.  ``missing`` says
+    what could not be fetched after an outage, ``filling`` how many outages of each event are being filled
+    in."""
     state, detail = _judge(vitals, now, stall_s, paused)
     refused = [slug for slug, rule in rules.items() if rule["state"] == "refused"]
     if refused and state == "ok":
@@ -87,6 +91,9 @@ def report(
             f"{detail}; but X does not take the rule of {', '.join(refused)}: {rules[refused[0]]['reason']}; "
             "correct it in the configuration and restart afeed"
         )
+    if missing:
+        state = "degraded" if state == "ok" else state
+        detail = f"{detail}; {missing[0]}" + (f" (and {len(missing) - 1} more)" if len(missing) > 1 else "")
     waiting = vitals.state is State.WAITING
     return Check(
         name=name,
@@ -101,6 +108,8 @@ def report(
             "reconnects": vitals.reconnects,
             "rules": {slug: dict(rule) for slug, rule in rules.items()},
             "dropped": dict(dropped),
+            "missing": list(missing),
+            "filling": dict(filling or {}),
         },
     )
 

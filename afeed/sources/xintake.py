@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-import msgspec
 from twisted.logger import Logger
 
-from afeed.core.change import timestamp
 from afeed.core.draft import Draft, Removed
 from afeed.core.lines import LineReader
 from afeed.core.normalise.x import Control, Message
@@ -24,7 +22,8 @@ class Intake:
 
     ``useful`` says whether anything of use (a message or a keep-alive) has come on the present one, ``goodbye``
     with which words X ended it, ``last_item_at`` (Unix time) when something came for an event, and
-    ``dropped`` counts what could not be used, by reason.
+    ``dropped`` counts what could not be used, by reason.  ``position(slug, newest_id)`` gives what is stored
+    with what comes.
     """
 
     log = Logger()
@@ -38,6 +37,7 @@ class Intake:
         sink: ISink,
         delivery: Delivery,
         dropped: Counter[str],
+        position: Callable[[str, str | None], Position | None],
     ) -> None:
         self.last_item_at: float | None = None
         self.dropped = dropped
@@ -47,6 +47,7 @@ class Intake:
         self._read_message = read_message
         self._sink = sink
         self._delivery = delivery
+        self._position = position
         self._newest: dict[str, int] = {}
         self.begin()
 
@@ -72,7 +73,9 @@ class Intake:
         now = self._now()
         for slug, (drafts, size) in batches.items():
             self.last_item_at = now
-            self._delivery.offer(slug, drafts, self._position(slug, now), size)
+            newest = self._newest.get(slug)
+            position = self._position(slug, None if newest is None else str(newest))
+            self._delivery.offer(slug, drafts, position, size)
 
     def _message(self, line: bytes, wanted: Mapping[str, str], batches: _Batches) -> None:
         message = self._read_message(line)
@@ -117,12 +120,6 @@ class Intake:
             self.dropped[reason] += count
             for slug in slugs:
                 self._sink.dropped(slug, self._name, reason, count)
-
-    def _position(self, slug: str, now: float) -> Position:
-        """The newest post of the event that came, and when the stream was last known to be alive."""
-        newest = self._newest.get(slug)
-        value = {"newest_id": None if newest is None else str(newest), "live_at": timestamp(now)}
-        return Position(self._name, msgspec.json.encode(value).decode("ascii"))
 
 
 def _removes(message: Message) -> bool:

@@ -25,12 +25,18 @@ class RuleKeeper:
         self._api = api
         self._synced: dict[str, str] | None = None
         self._synced_at = 0.0
+        self._in_force: dict[str, float] = {}
 
     def current(self, wanted: Mapping[str, str], now: float) -> bool:
         """Whether ``wanted`` (slug -> rule) is what was last synchronised, and nothing is left to try again."""
         if self._synced != wanted:
             return False
         return not self.refused or now - self._synced_at < RETRY_REFUSED_S
+
+    def in_force(self) -> Mapping[str, float]:
+        """The events whose rule X was last known to have, with the time since when (as given to
+        :meth:`sync`)."""
+        return self._in_force
 
     def forget(self) -> None:
         """X says something else than what was believed: synchronise again."""
@@ -52,6 +58,8 @@ class RuleKeeper:
             capped = {rule.tag for rule in added.capped}
             refused = {tag: why for tag, why in refused.items() if tag not in capped} | again.refused
         self._report({tag.removeprefix(TAG_PREFIX): why for tag, why in refused.items()})
+        known = self._in_force
+        self._in_force = {slug: known.get(slug, now) for slug in wanted if slug not in self.refused}
         self._synced, self._synced_at = wanted, now
         if steps:
             self.log.info(

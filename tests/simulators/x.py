@@ -1,8 +1,8 @@
 """A server that speaks the X API on a real socket, with its faults on demand.
 
 ``XSimulator`` is the state and the methods for tests; :meth:`XSimulator.site` is what listens.  It offers the
-filtered stream and its rules, recent search, and v1.1's ``statuses/filter``.  ``docs/simulators.rst`` says how
-to start it by hand.
+filtered stream and its rules, recent search, the look-up of posts, and v1.1's ``statuses/filter``.
+``docs/simulators.rst`` says how to start it by hand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.simulators.xposts import AUTHORS, TEXTS, Author, facts, post_v1, post
 
 PROBLEMS = "https://api.x.com/2/problems/"
 #: Requests in 15 minutes (X API docs: *Rate limits*).
-LIMITS = {"stream": 50, "rules": 450, "change rules": 100, "search": 450, "filter": 50}
+LIMITS = {"stream": 50, "rules": 450, "change rules": 100, "search": 450, "lookup": 300, "filter": 50}
 WINDOW_S = 900
 
 
@@ -64,6 +64,7 @@ class XSimulator:
         self.limits = dict(LIMITS)
         self.rules: dict[str, dict[str, str]] = {}
         self.posts: list[Post] = []
+        self.hidden: set[str] = set()
         self.streams: list[Stream] = []
         self.requests: list[tuple[str, str]] = []
         self.refusals: dict[str, deque[Refusal]] = {}
@@ -134,6 +135,11 @@ class XSimulator:
             elif compliance:
                 stream.send_json({"data": {"delete": {"tweet": {"id": id_, "author_id": post.author.id}}}})
 
+    def hide(self, id_: str) -> None:
+        """The author protects the account: the post is there and nobody else may see it."""
+        self.delete(id_)
+        self.hidden.add(id_)
+
     def message(self, id_: str) -> dict[str, Any] | None:
         """What the filtered stream says about a post; None when no rule matches it."""
         post = self._find(id_)
@@ -181,7 +187,7 @@ class XSimulator:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Answer the next ``times`` requests to ``on`` (``stream``, ``rules``, ``change rules``, ``search``,
-        ``filter``) like this."""
+        ``lookup``, ``filter``) like this."""
         body = problem if isinstance(problem, bytes) else json.dumps(problem).encode()
         queue = self.refusals.setdefault(on, deque())
         queue.extend([Refusal(status, dict(headers or {"Content-Type": "application/json"}), body)] * times)

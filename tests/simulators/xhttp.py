@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: What recent search does not show yet, and how far it goes back (seconds).
 HIDDEN_S, SEARCH_DEPTH_S = 30, 7 * 86400
+#: The longest query of recent search (characters, self-serve access), and the most ids of a look-up.
+MAX_QUERY, MAX_IDS = 512, 100
 TOO_MANY_STREAMS = {
     "title": "ConnectionException",
     "detail": "This stream is currently at the maximum allowed connection limit.",
@@ -234,14 +236,18 @@ class RecentSearch(Endpoint):
 
     def respond(self, request: Request) -> bytes:
         try:
-            query = matcher(argument(request, "query") or "")
+            text = argument(request, "query") or ""
+            if len(text) > MAX_QUERY:
+                raise InvalidRule(f"a query cannot be longer than {MAX_QUERY} characters")
+            query = matcher(text)
             size = int(argument(request, "max_results") or 10)
             if not 10 <= size <= 100:
                 raise InvalidRule("max_results must be between 10 and 100")
+            period = self._period(request)
         except InvalidRule as error:
             detail = {"title": "Invalid Request", "detail": str(error)}
             return self.problem(request, 400, detail)
-        found = [post for post in self._period(request) if query.matches(facts(post.message, post.author))]
+        found = [post for post in period if query.matches(facts(post.message, post.author))]
         found.sort(key=lambda post: int(post.id), reverse=True)
         start = int(argument(request, "next_token") or argument(request, "pagination_token") or 0)
         return self.json(request, 200, self._page(found, start, size))
@@ -250,13 +256,23 @@ class RecentSearch(Endpoint):
         now = self.simulator.now()
         first, last = now - SEARCH_DEPTH_S, now - HIDDEN_S
         if (text := argument(request, "start_time")) is not None:
-            first = datetime.fromisoformat(text).timestamp()
+            start = datetime.fromisoformat(text).timestamp()
+            if start < first:
+                raise InvalidRule("start_time must be on or after a moment seven days ago")
+            first = start
         if (text := argument(request, "end_time")) is not None:
-            last = min(last, datetime.fromisoformat(text).timestamp())
+            end = datetime.fromisoformat(text).timestamp()
+            if end > now - 10:
+                raise InvalidRule("end_time must be at least 10 seconds ago")
+            last = min(last, end)
         since = int(argument(request, "since_id") or 0)
         until = int(argument(request, "until_id") or 2**63)
+        posts = self.simulator.posts
+        superseded = {old for post in posts for old in post.message["data"]["edit_history_tweet_ids"][:-1]}
         return [
-            post for post in self.simulator.posts if first <= post.at <= last and since < int(post.id) < until
+            post
+            for post in posts
+            if first <= post.at <= last and since < int(post.id) < until and post.id not in superseded
         ]
 
     @staticmethod
@@ -279,6 +295,39 @@ class RecentSearch(Endpoint):
         }
 
 
+class Lookup(Endpoint):
+    """``/2/tweets``: what is gone is told beside what is there."""
+
+    def family(self, request: Request) -> str:
+        return "lookup"
+
+    def respond(self, request: Request) -> bytes:
+        ids = (argument(request, "ids") or "").split(",")
+        if not 1 <= len(ids) <= MAX_IDS or not all(id_.isdigit() for id_ in ids):
+            detail = {"title": "Invalid Request", "detail": f"ids must be 1 to {MAX_IDS} numbers"}
+            return self.problem(request, 400, detail)
+        there = {post.id: post.message["data"] for post in self.simulator.posts}
+        answer: dict[str, Any] = {}
+        if found := [there[id_] for id_ in ids if id_ in there]:
+            answer["data"] = found
+        if missing := [id_ for id_ in ids if id_ not in there]:
+            answer["errors"] = [self._problem(id_) for id_ in missing]
+        return self.json(request, 200, answer)
+
+    def _problem(self, id_: str) -> dict[str, Any]:
+        hidden = id_ in self.simulator.hidden
+        return {
+            "value": id_,
+            "resource_id": id_,
+            "resource_type": "tweet",
+            "parameter": "ids",
+            "title": "Authorization Error" if hidden else "Not Found Error",
+            "detail": f"Could not find tweet with ids: [{id_}].",
+            "type": "https://api.x.com/2/problems/"
+            + ("not-authorized-for-resource" if hidden else "resource-not-found"),
+        }
+
+
 class ControlPost(Resource):
     """``POST /control/post``: ``text``, and optionally ``lang``, ``edits``, ``refers_to``, ``kind``."""
 
@@ -297,11 +346,12 @@ class ControlPost(Resource):
 
 
 class ControlDelete(ControlPost):
-    """``POST /control/delete``: ``id``."""
+    """``POST /control/delete``: ``id``; with ``silent`` no stream hears of it, as with X's own."""
 
     def render_POST(self, request: Request) -> bytes:
         try:
-            self._simulator.delete(argument(request, "id") or "", compliance=True)
+            told = argument(request, "silent") is None
+            self._simulator.delete(argument(request, "id") or "", compliance=told)
         except StopIteration:
             request.setResponseCode(404)
             return b"no such post\n"
@@ -339,6 +389,7 @@ class Root(Resource):
             b"/2/tweets/search/stream": FilteredStream(simulator),
             b"/2/tweets/search/stream/rules": Rules(simulator),
             b"/2/tweets/search/recent": RecentSearch(simulator),
+            b"/2/tweets": Lookup(simulator),
             b"/1.1/statuses/filter.json": StatusesFilter(simulator),
             b"/control/post": ControlPost(simulator),
             b"/control/delete": ControlDelete(simulator),

@@ -9,6 +9,7 @@ from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -141,6 +142,17 @@ class FetchTests(SynchronousTestCase):
             waiting.cancel()
             self.failureResultOf(waiting, CancelledError)
             self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+    def test_cancelling_while_it_connects_is_no_fault(self) -> None:
+        class Connecting:
+            def request(self, *arguments: Any) -> Deferred[Any]:
+                return Deferred(lambda waiting: waiting.errback(ConnectingCancelledError(None)))
+
+        http = HTTPClient(Connecting())
+        waiting = Deferred.fromCoroutine(fetch(http, "GET", URL, clock=self.clock))
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
 
 
 class Counting(Factory):

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from treq.testing import StubTreq
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -26,10 +26,12 @@ TOKEN = "t0ken-that-nobody-may-see"
 
 @implementer(ISink)
 class RecordingSink:
-    """Takes everything at once, or with ``holding`` keeps the offers open in ``held``."""
+    """Takes everything at once, or with ``holding`` keeps the offers open in ``held``.  ``positions`` has the
+    last position stored per event; an offer of nothing but a position is in no list."""
 
     def __init__(self) -> None:
         self.offers: list[tuple[str, list[Draft], Position | None]] = []
+        self.positions: dict[str, str] = {}
         self.drops: list[tuple[str, str, str, int]] = []
         self.holding = False
         self.held: list[Deferred[list[Recorded]]] = []
@@ -37,6 +39,10 @@ class RecordingSink:
     def offer(
         self, event: str, drafts: Sequence[Draft], position: Position | None = None
     ) -> Deferred[list[Recorded]]:
+        if position is not None:
+            self.positions[event] = position.value
+        if not drafts:
+            return succeed([])
         self.offers.append((event, list(drafts), position))
         done: Deferred[list[Recorded]] = Deferred()
         if self.holding:
