@@ -80,7 +80,7 @@ class Node(Service):
         self._release: Callable[[], None] = lambda: None
         self._starting: Deferred[None] = succeed(None)
         self._trouble: Check | None = None
-        self._stopping = False
+        self._opened = self._stopping = False
 
     def setServiceParent(self, parent: Any) -> None:
         if self._observer is not None and isinstance(parent, Componentized):
@@ -93,6 +93,7 @@ class Node(Service):
         """Open the ports, and whatever must be refused before anything runs: twistd exits with status 1 when
         a port or the data directory is taken, 2 when the data is not this program's."""
         super().privilegedStartService()
+        self._opened = True
         try:
             self._release = self._parts.hold()
         except (AfeedError, OSError) as error:
@@ -109,6 +110,8 @@ class Node(Service):
 
     def startService(self) -> None:
         super().startService()
+        if not self._opened:  # twist, unlike twistd, has no privileged part
+            self.privilegedStartService()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._start_failed)
 

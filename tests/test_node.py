@@ -180,6 +180,13 @@ class StartTests(NodeCase):
         self.assertEqual(self.states, ["READY=1"])
         self.stop(5)
 
+    def test_the_ports_are_opened_by_twist_too_which_knows_no_privileged_start(self) -> None:
+        self.house.front.doStart()
+        self.node.startService()
+        self.assertTrue(self.held)
+        self.stop(0)
+        self.assertFalse(self.port.open)
+
     def test_without_an_archive_the_feed_starts_all_the_same(self) -> None:
         self.house.archive.fault = ArchiveUnavailable("away")
         self.start()
