@@ -17,7 +17,7 @@ from zope.interface import Attribute, Interface
 
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Draft
+from afeed.core.draft import Draft, SourceGap
 from afeed.core.health import Check
 from afeed.core.item import Item
 
@@ -133,7 +133,8 @@ class ILiveLog(Interface):
     def start(events: Sequence[str], witnesses: Sequence[IWitness]) -> Deferred[None]:
         """Open the log.  Fires when it is usable or, for a log on another machine that cannot be reached, when
         it is known that it is not: then it goes on trying by itself.  A log that has lost what the witnesses
-        still hold begins a new epoch, filled from them, before it takes the first append."""
+        still hold begins a new epoch, filled from them, before it takes the first append.  The first of the
+        witnesses is the archive, whose numbers stand; the others are the memories of nodes."""
 
     def stop() -> Deferred[None]:
         """Fires when everything accepted is durable and all is closed."""
@@ -215,6 +216,10 @@ class IArchive(Interface):
     def items(event: str, limit: int, before: int | None = None) -> Deferred[list[PageItem]]:
         """Fires with the newest visible items in their present state, newest first, of those first posted
         below ``before``."""
+
+    def gaps(event: str) -> Deferred[list[tuple[int, SourceGap]]]:
+        """Fires with the outages of the event's sources as the log last spoke of them, each with the seq of
+        that change, in the order in which they began."""
 
     def check() -> Check:
         """How it is, as of now."""

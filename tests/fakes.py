@@ -10,11 +10,11 @@ from zope.interface import implementer
 
 from afeed.core.change import EDITED, POSTED, REMOVED, Change, compose, timestamp
 from afeed.core.cursor import Ancestor, Cursor
-from afeed.core.draft import Draft, Posted, prepare
+from afeed.core.draft import Draft, Posted, SourceGap, prepare
 from afeed.core.errors import ArchiveConflict, EpochChanged
 from afeed.core.health import Check
 from afeed.core.item import Author, Item
-from afeed.core.straining import continues
+from afeed.core.straining import continues, fold
 from afeed.interfaces import (
     Head,
     IArchive,
@@ -248,6 +248,10 @@ class MemoryArchive:
                 found.pop(change.id, None)
         newest = sorted(found.values(), key=lambda item: -item.seq)
         return self._answer([item for item in newest if before is None or item.seq < before][:limit])
+
+    def gaps(self, event: str) -> Deferred[list[tuple[int, SourceGap]]]:
+        folded = fold(self.stored.get(event, []))
+        return self._answer(sorted(folded.gaps, key=lambda gap: gap[1].from_))
 
     def check(self) -> Check:
         return Check(name="archive", state="ok", detail="in memory")

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Delete, Select, Update, bindparam, delete, func, select, update
 
-from afeed.archive.tables import changes, epochs, holes, items, positions
+from afeed.archive.tables import changes, epochs, holes, items, positions, source_gaps
 from afeed.core.change import EDITED, POSTED
 
 Insert = Callable[..., Any]
@@ -87,6 +87,24 @@ def remove_items(insert: Insert) -> Any:
     emptied.update(dict.fromkeys(("version", "source", "handle", "created_at", "content")))
     return new.on_conflict_do_update(
         index_elements=[items.c.event, items.c.item_key], set_=emptied, where=items.c.removed_seq.is_(None)
+    )
+
+
+def put_gaps(insert: Insert) -> Any:
+    """Bring outages to a newer state."""
+    new = insert(source_gaps)
+    key = (source_gaps.c.event, source_gaps.c.source, source_gaps.c.from_at)
+    fresh = ("to_at", "state", "fetched", "reason", "seq")
+    return new.on_conflict_do_update(index_elements=key, set_={name: new.excluded[name] for name in fresh})
+
+
+def gaps(event: str) -> Select[Any]:
+    """(seq, source, from, to, state, fetched, reason), in the order in which they began."""
+    table = source_gaps.c
+    return (
+        select(table.seq, table.source, table.from_at, table.to_at, table.state, table.fetched, table.reason)
+        .where(table.event == event)
+        .order_by(table.from_at, table.source)
     )
 
 

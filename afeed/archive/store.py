@@ -17,6 +17,7 @@ from afeed.archive.backends import Role
 from afeed.archive.engine import Database, Transaction, Work
 from afeed.core.change import Change, timestamp
 from afeed.core.cursor import Ancestor
+from afeed.core.draft import SourceGap
 from afeed.core.errors import ArchiveUnavailable, ArchiveUnusable
 from afeed.core.health import Check
 from afeed.core.item import decode_item
@@ -152,6 +153,20 @@ class SqlArchive:
         async def work(sql: Transaction) -> list[PageItem]:
             found = await sql.rows(queries.visible_items(event, limit, before))
             return [PageItem(seq, decode_item(content)) for seq, content in found]
+
+        return self._read(work)
+
+    def gaps(self, event: str) -> Deferred[list[tuple[int, SourceGap]]]:
+        """See :meth:`IArchive.gaps`."""
+
+        async def work(sql: Transaction) -> list[tuple[int, SourceGap]]:
+            return [
+                (
+                    seq,
+                    SourceGap(source=source, from_=from_, to=to, state=state, fetched=fetched, reason=reason),
+                )
+                for seq, source, from_, to, state, fetched, reason in await sql.rows(queries.gaps(event))
+            ]
 
         return self._read(work)
 

@@ -83,3 +83,18 @@ holes = Table(
     Column("epoch", Text, nullable=False),
     Column("noticed_at", Text, nullable=False),
 )
+
+#: The outages of every source as the log last spoke of them, in the change ``seq``: no ``to_at`` while one
+#: lasts, ``state`` ``open`` until what was missed has been fetched, ``closed`` then.
+source_gaps = Table(
+    "source_gaps",
+    metadata,
+    Column("event", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("from_at", Text, primary_key=True),
+    Column("to_at", Text),
+    Column("state", Text, nullable=False),
+    Column("fetched", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)

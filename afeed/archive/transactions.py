@@ -89,6 +89,21 @@ async def write(sql: Transaction, insert: queries.Insert, event: str, folded: Fo
             for removal in folded.removals
         ]
         await sql.execute(queries.remove_items(insert), tombstones)
+    if folded.gaps:
+        outages = [
+            {
+                "event": event,
+                "source": _plain(gap.source),
+                "from_at": _plain(gap.from_),
+                "to_at": _plain(gap.to),
+                "state": gap.state,
+                "fetched": gap.fetched,
+                "reason": _plain(gap.reason),
+                "seq": seq,
+            }
+            for seq, gap in folded.gaps
+        ]
+        await sql.execute(queries.put_gaps(insert), outages)
     return bool(overwritten)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from afeed.core.change import EDITED, POSTED, REMOVED, Change
+from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change
 from afeed.core.cursor import Ancestor, Cursor
-from afeed.core.draft import key
+from afeed.core.draft import SourceGap, key
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -77,14 +77,15 @@ class Folded(msgspec.Struct, frozen=True):
     """A batch, ready to be written.
 
     ``rows`` are the changes with the key of their item, redacted where the batch itself removes the item;
-    ``items`` and ``removals`` are the last state of each item; ``unreadable`` are seqs whose item cannot be
-    read: the row is kept, the item has no state.
+    ``items`` and ``removals`` are the last state of each item, ``gaps`` that of each outage with its seq;
+    ``unreadable`` are seqs whose item or outage cannot be read: the row is kept, and nothing else follows.
     """
 
     rows: list[tuple[Change, bytes | None]]
     items: list[ItemState]
     removals: list[Removal]
     unreadable: list[int]
+    gaps: list[tuple[int, SourceGap]] = []
 
 
 class _Author(msgspec.Struct):
@@ -103,6 +104,7 @@ class _WithItem(msgspec.Struct):
 
 _with_item = msgspec.json.Decoder(_WithItem)
 _summary = msgspec.json.Decoder(_Summary)
+_gap = msgspec.json.Decoder(SourceGap)
 
 
 def fold(changes: Sequence[Change]) -> Folded:
@@ -113,6 +115,7 @@ def fold(changes: Sequence[Change]) -> Folded:
     removals: dict[bytes, Removal] = {}
     unreadable: list[int] = []
     content_rows: dict[bytes, list[int]] = {}
+    gaps: dict[tuple[str, str], tuple[int, SourceGap]] = {}
     for change in changes:
         item_key = None if change.id is None else key(change.id)
         if item_key is not None and change.id is not None:
@@ -130,8 +133,14 @@ def fold(changes: Sequence[Change]) -> Folded:
                         items[item_key] = _state(change, change.id, item_key, first_seq)
                     except msgspec.DecodeError:
                         unreadable.append(change.seq)
+        elif change.type == GAP:
+            try:
+                gap = _gap.decode(change.stored)
+                gaps[gap.source, gap.from_] = (change.seq, gap)
+            except msgspec.DecodeError:
+                unreadable.append(change.seq)
         rows.append((change, item_key))
-    return Folded(rows, list(items.values()), list(removals.values()), unreadable)
+    return Folded(rows, list(items.values()), list(removals.values()), unreadable, list(gaps.values()))
 
 
 def _state(change: Change, item_id: str, item_key: bytes, first_seq: int) -> ItemState:

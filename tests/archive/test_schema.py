@@ -69,6 +69,16 @@ class SchemaSuite:
         self.assertEqual(await again.read(EVENT, 0, 9), changes)
         self.assertEqual(self.database.query(f"SELECT count(*) FROM {REVISION_TABLE}"), [(1,)])
 
+    async def test_an_archive_of_an_older_afeed_is_brought_up_to_date(self) -> None:
+        archive = await self.open()
+        changes = await self.fill(archive, [a_post(1)])
+        await archive.stop()
+        self.database.query("DROP TABLE source_gaps")
+        self.database.query(f"UPDATE {REVISION_TABLE} SET version_num = '0001'")
+        again = await self.open()
+        self.assertEqual(await again.read(EVENT, 0, 9), changes)
+        self.assertEqual(await again.gaps(EVENT), [])
+
     async def test_processes_that_migrate_at_once_wait_for_each_other(self) -> None:
         processes = [child("-c", MIGRATOR, self.database.url) for _ in range(3)]
         for process in processes:

@@ -21,7 +21,7 @@ from tests.archive.support import EVENT, LINEAGE, ArchiveTestCase, PostgreSQLDat
 from tests.fakes import a_post, an_item
 
 CANARY = "KANARIENVOGEL"
-TABLES = ("changes", "items", "positions", "epochs", "holes")
+TABLES = ("changes", "items", "positions", "epochs", "holes", "source_gaps")
 
 
 class StoreSuite:
@@ -66,6 +66,38 @@ class StoreSuite:
         await archive.stop()
         again = await self.open()
         self.assertEqual(await again.read(EVENT, 0, 10), changes)
+
+    # Outages
+
+    async def test_the_ledger_has_the_last_state_of_every_outage(self) -> None:
+        archive = await self.open()
+        lasting = SourceGap(source="x", from_="10:00", to=None, state="open", fetched=0, reason="outage")
+        over = SourceGap(source="x", from_="10:00", to="10:20", state="closed", fetched=7, reason="outage")
+        other = SourceGap(
+            source="flickr:conf", from_="09:00", to="09:30", state="open", fetched=0, reason="search-failed"
+        )
+        await self.fill(archive, [lasting, a_post(1), other, over], batch=1)
+        self.assertEqual(await archive.gaps(EVENT), [(3, other), (4, over)])
+        self.assertEqual(await archive.gaps("elsewhere"), [])
+        await archive.stop()
+        again = await self.open()
+        self.assertEqual(len(await again.gaps(EVENT)), 2)
+
+    async def test_an_outage_that_opens_and_closes_in_one_batch_is_closed(self) -> None:
+        archive = await self.open()
+        lasting = SourceGap(source="x", from_="10:00", to=None, state="open", fetched=0, reason="outage")
+        over = SourceGap(source="x", from_="10:00", to="10:20", state="closed", fetched=7, reason="a\0b")
+        await self.fill(archive, [lasting, over])
+        ((seq, gap),) = await archive.gaps(EVENT)
+        self.assertEqual((seq, gap.state, gap.fetched), (2, "closed", 7))
+
+    async def test_an_outage_whose_rows_are_not_written_is_not_in_the_ledger(self) -> None:
+        archive = await self.open()
+        await self.fill(archive, [a_post(1)])
+        lasting = SourceGap(source="x", from_="10:00", to=None, state="open", fetched=0, reason="outage")
+        (change,) = logged([lasting])
+        await self.assertFailure(archive.store(EVENT, LINEAGE, 0, [change]), ArchiveConflict)
+        self.assertEqual(await archive.gaps(EVENT), [])
 
     # Items
 
