@@ -22,12 +22,14 @@ MAX_ANCESTORS = 32
 
 class Line(NamedTuple):
     """One line of history: the changes up to ``head`` of ``epoch``, which shares with ``ancestors`` what they
-    say; those below ``oldest`` cannot be had from whoever speaks."""
+    say; those below ``oldest`` cannot be had from whoever speaks.  ``fleeting`` is the memory of a node; the
+    archive is not, and what it once numbered keeps its number."""
 
     epoch: str
     ancestors: tuple[Ancestor, ...]
     head: int
     oldest: int = 1
+    fleeting: bool = False
 
 
 class Refill(NamedTuple):
@@ -76,6 +78,19 @@ def inherit(*lines: tuple[Line, int]) -> tuple[Ancestor, ...]:
     return tuple(Ancestor(epoch, extent) for epoch, extent in extents.items())[:MAX_ANCESTORS]
 
 
+def left_behind(own: Line, claim: Line) -> int | None:
+    """The seq above which ``claim`` remembers changes of an epoch that ``own`` has taken leave of, None if it
+    does not.
+
+    Such changes are not put back at their numbers, which have been given away, but may be offered again like
+    new ones: what was numbered anew already is then a repetition.  Only a fleeting memory is treated so.
+    """
+    if not claim.fleeting or all(claim.epoch != ancestor.epoch for ancestor in own.ancestors):
+        return None
+    same = shared(own, claim)
+    return same if same < claim.head and claim.oldest <= claim.head else None
+
+
 def plan(own: Line | None, claims: Sequence[Line]) -> Plan | None:
     """How to restore a log whose own line is ``own`` (None when it holds nothing of the event), or None when
     no witness has more than it.
@@ -83,7 +98,11 @@ def plan(own: Line | None, claims: Sequence[Line]) -> Plan | None:
     The first claim leads; a later one is followed where it goes on from there.  A claim that contradicts the
     leading one is ignored: its witness will be told of a gap.
     """
-    more = [c for c in claims if c.oldest <= c.head and (own is None or shared(own, c) < c.head)]
+    more = [
+        c
+        for c in claims
+        if c.oldest <= c.head and (own is None or (shared(own, c) < c.head and left_behind(own, c) is None))
+    ]
     if not more:
         return None
     main = more[0]

@@ -1,9 +1,5 @@
 """The live log of several nodes, in Redis.
 
-The only module that knows txredisapi, of which it uses the protocol and nothing else: its reconnecting factory
-gives up for ever when a connection drops during AUTH or SELECT, and its commands wait without end while there
-is no connection.  Importing txredisapi imports the reactor: import this module only once that is installed.
-
 What deduplication costs: every item keeps its keys for as long as the event is served, some 100 bytes of the
 server's memory each, so a million items cost 100 MB.
 """
@@ -11,15 +7,12 @@ server's memory each, so a million items cost 100 MB.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
-import txredisapi
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import Factory
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -29,12 +22,14 @@ from afeed.core.errors import LogUnavailable
 from afeed.core.health import Check
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
 from afeed.livelog import redis_lua
-from afeed.livelog.link import CONNECT_SECONDS, Link
+from afeed.livelog.link import Link
 from afeed.livelog.redis_address import parse_redis_url
 from afeed.livelog.redis_appends import PATIENCE_SECONDS, Appends
 from afeed.livelog.redis_commands import Batch, Commands, Keys, ServerError
 from afeed.livelog.redis_mirror import Mirror
 from afeed.livelog.redis_restore import RedisRestoring
+from afeed.livelog.redis_server import examine
+from afeed.livelog.redis_wire import Connector, RedisWire
 from afeed.livelog.settle import settle
 
 #: How often, in seconds, the heads are compared with what is known: hints may get lost.
@@ -44,56 +39,6 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 
 T = TypeVar("T")
-
-
-class _Protocol(txredisapi.RedisProtocol):
-    """txredisapi's protocol, telling of its end."""
-
-    def __init__(self) -> None:
-        super().__init__(charset=None, convertNumbers=False)
-
-
-class _SubscriberProtocol(txredisapi.SubscriberProtocol):
-    def __init__(self, heard: Callable[[bytes, bytes], None]) -> None:
-        super().__init__(charset=None, convertNumbers=False)
-        self._heard = heard
-
-    def messageReceived(self, pattern: bytes | None, channel: bytes, message: bytes) -> None:
-        self._heard(channel, message)
-
-
-class _Wire:
-    """A connection, with errors that the rest of afeed understands."""
-
-    def __init__(self, protocol: Any) -> None:
-        self._protocol = protocol
-
-    def send(self, *command: str | bytes | int) -> Deferred[Any]:
-        try:
-            sent: Deferred[Any] = self._protocol.execute_command(*command)
-        except txredisapi.RedisError:
-            return fail(LogUnavailable("the connection to Redis is lost"))
-        return sent.addErrback(_translate)
-
-    def ended(self) -> Deferred[None]:
-        return self._protocol.whenDisconnected().addCallback(lambda _: None)
-
-    def abort(self) -> None:
-        if self._protocol.transport is not None:
-            self._protocol.transport.abortConnection()
-
-
-def _translate(failure: Any) -> None:
-    failure.trap(txredisapi.RedisError)
-    if failure.check(txredisapi.ResponseError):
-        raise ServerError(str(failure.value))
-    raise LogUnavailable("the connection to Redis was lost")
-
-
-def _report(reply: bytes) -> dict[str, str]:
-    """What INFO says, by name."""
-    lines = reply.decode("utf-8", "replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
 @implementer(ILiveLog)
@@ -119,6 +64,7 @@ class RedisLog:
         max_log_bytes: int,
     ) -> None:
         self._address = parse_redis_url(url)
+        connector = Connector(self._address, reactor)
         self._reactor = reactor
         self._now = now
         self._rng = rng
@@ -126,9 +72,14 @@ class RedisLog:
         self._max_log_bytes = max_log_bytes
         self._mirror = Mirror(window)
         name = f"Redis at {self._address}"
-        self._link: Link[_Wire] = Link(name, self._connect, self._greet, self._lost, reactor, rng)
-        self._hints: Link[_Wire] = Link(
-            f"The hint channel of {name}", self._connect_hints, self._subscribe, lambda: None, reactor, rng
+        self._link: Link[RedisWire] = Link(name, connector.connect, self._greet, self._lost, reactor, rng)
+        self._hints: Link[RedisWire] = Link(
+            f"The hint channel of {name}",
+            partial(connector.listen, self._hint),
+            self._subscribe,
+            lambda: None,
+            reactor,
+            rng,
         )
         self._commands: Commands | None = None
         self._appends: dict[str, Appends] = {}
@@ -145,7 +96,7 @@ class RedisLog:
 
     def start(self, events: Sequence[str], witnesses: Sequence[IWitness]) -> Deferred[None]:
         self._running = True
-        self._witnesses = (*witnesses, self._mirror)
+        self._witnesses = tuple(witnesses)
         for event in events:
             self._appends[event] = Appends(
                 event,
@@ -190,40 +141,6 @@ class RedisLog:
 
     # Connections
 
-    async def _endpoint(self) -> Any:
-        host, port = await self._master()
-        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_SECONDS)
-        return wrapClientTLS(optionsForClientTLS(host), endpoint) if self._address.tls else endpoint
-
-    async def _master(self) -> tuple[str, int]:
-        """Where the server is; asks the sentinels, one after the other, if that is how it is configured."""
-        address = self._address
-        if address.service is None:
-            return address.hosts[0]
-        for host, port in address.hosts:
-            wire = None
-            try:
-                endpoint = HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_SECONDS / 2)
-                wire = _Wire(await endpoint.connect(Factory.forProtocol(_Protocol)))
-                reply = await wire.send("SENTINEL", "get-master-addr-by-name", address.service).addTimeout(
-                    CONNECT_SECONDS / 2, self._reactor
-                )
-                if reply:
-                    return reply[0].decode("ascii"), int(reply[1])
-            except Exception as error:
-                self._log.debug("A sentinel does not help: {error}", error=error)
-            finally:
-                if wire is not None:
-                    wire.abort()
-        raise ConnectionError(f"no sentinel knows the master of {address.service}")
-
-    async def _connect(self) -> _Wire:
-        return _Wire(await (await self._endpoint()).connect(Factory.forProtocol(_Protocol)))
-
-    async def _connect_hints(self) -> _Wire:
-        factory = Factory.forProtocol(lambda: _SubscriberProtocol(self._hint))
-        return _Wire(await (await self._endpoint()).connect(factory))
-
     async def _log_in(self, commands: Commands) -> None:
         if self._address.password is not None:
             who = [self._address.username] if self._address.username is not None else []
@@ -231,13 +148,15 @@ class RedisLog:
         if self._address.db:
             await commands.send("SELECT", self._address.db)
 
-    async def _greet(self, wire: _Wire) -> None:
+    async def _greet(self, wire: RedisWire) -> None:
         """Make sure of the server, restore what it has lost, see what is there; then appends may go."""
         commands = Commands(wire, self._reactor, "")
         await self._log_in(commands)
-        report = _report(await commands.send("INFO"))
-        self._judge(report)
-        commands.run = report["run_id"]
+        server = examine(await commands.send("INFO"))
+        if server.warning is not None and server.warning != self._warning:
+            self._log.warn("{sentence}", sentence=server.warning)
+        self._warning = server.warning
+        commands.run = server.run
         for script in redis_lua.ALL:
             await commands.send("SCRIPT", "LOAD", script.source)
         for event in self._appends:
@@ -247,33 +166,13 @@ class RedisLog:
         self._release()
         self._after("poll", POLL_SECONDS, self._poll)
 
-    def _judge(self, report: dict[str, str]) -> None:
-        """Raise if the server must not be used; remember what the operator should know."""
-        if report.get("loading", "0") != "0":
-            raise LogUnavailable("Redis is still loading its data")
-        if report.get("role", "master") != "master":
-            raise LogUnavailable("this Redis is a replica: name the master, or the sentinels that know it")
-        policy = report.get("maxmemory_policy", "noeviction")
-        if policy.startswith("allkeys-"):
-            raise LogUnavailable(
-                f"this Redis would evict the log (maxmemory-policy {policy}): set maxmemory-policy noeviction"
-            )
-        warning = None
-        if report.get("aof_enabled", "0") == "0":
-            warning = (
-                "Redis keeps no append-only file, so a crash of it loses what neither the archive nor a living "
-                "node remembers: set appendonly yes"
-            )
-        if warning is not None and warning != self._warning:
-            self._log.warn("{sentence}", sentence=warning)
-        self._warning = warning
-
     async def _settle(self, commands: Commands, event: str) -> None:
         restoring = RedisRestoring(commands, self._rng, self._hold)
         outcome = await settle(
             restoring,
             event,
-            self._witnesses,
+            self._witnesses[:1],
+            (*self._witnesses[1:], self._mirror),
             reactor=self._reactor,
             rng=self._rng,
             window=self._window_size,
@@ -333,7 +232,7 @@ class RedisLog:
 
     # Hints
 
-    async def _subscribe(self, wire: _Wire) -> None:
+    async def _subscribe(self, wire: RedisWire) -> None:
         commands = Commands(wire, self._reactor, "")
         await self._log_in(commands)
         await commands.send("SUBSCRIBE", *(Keys(event).channel for event in self._appends))

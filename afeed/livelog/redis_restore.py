@@ -8,6 +8,7 @@ from random import Random
 from typing import NamedTuple
 
 from afeed.core.change import Change
+from afeed.core.draft import Record
 from afeed.core.recovery import Line, Plan, record_of
 from afeed.livelog.redis_commands import Batch, Commands, Keys
 from afeed.livelog.settle import Moved, new_epoch, renewed
@@ -71,6 +72,11 @@ class RedisRestoring:
                 await self._number_anew(event, plan.tail_after, own.head, handle.meta)
         if not await self._commands.publish(event, expected, epoch, ancestors, staged):
             raise Moved
+
+    async def offer(self, event: str, records: Sequence[tuple[Record, str]]) -> None:
+        if records:
+            batches = [Batch(None, None, None, at, [record]) for record, at in records]
+            await self._commands.append(event, batches, _UNLIMITED)
 
     async def _number_anew(self, event: str, after: int, head: int, meta: str) -> None:
         while after < head:

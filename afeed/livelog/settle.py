@@ -12,8 +12,9 @@ from twisted.logger import Logger
 
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
+from afeed.core.draft import Record
 from afeed.core.errors import LogUnavailable
-from afeed.core.recovery import Line, Plan, inherit, plan
+from afeed.core.recovery import Line, Plan, inherit, left_behind, plan, record_of
 from afeed.interfaces import IWitness, Testimony
 
 #: How many seconds a witness has to answer.
@@ -73,12 +74,17 @@ class Restorable(Protocol):
         """Begin ``epoch`` with what was restored, or (``plan`` and ``handle`` None) with what is there."""
         ...
 
+    def offer(self, event: str, records: Sequence[tuple[Record, str]]) -> Awaitable[None]:
+        """Record what is new among ``records``, each with its time, like an append."""
+        ...
+
 
 class Outcome(NamedTuple):
-    """``unheard``: how many witnesses could not say what they remember; ``renewed``: a new epoch began."""
+    """``unheard``: how many witnesses could not say what they remember; ``changed``: a new epoch began, or
+    changes were added."""
 
     unheard: int
-    renewed: bool
+    changed: bool
 
 
 async def _hear(witness: IWitness, event: str, reactor: IReactorTime) -> Testimony | None:
@@ -89,7 +95,8 @@ async def _hear(witness: IWitness, event: str, reactor: IReactorTime) -> Testimo
 async def settle(
     log: Restorable,
     event: str,
-    witnesses: Sequence[IWitness],
+    archive: Sequence[IWitness],
+    memories: Sequence[IWitness],
     *,
     reactor: IReactorTime,
     rng: Random,
@@ -101,30 +108,36 @@ async def settle(
 
     An absent log is begun; one that holds less than the witnesses is filled from them, in a new epoch; and
     when ``doubtful()`` (its server is another than before) a new epoch begins even if nothing is missing.
-    Witnesses that do not answer in time are passed over.  ``announce`` is called with a sentence for
-    the operator about what was done.
+    ``archive`` holds the witness whose numbers stand, if there is one, and ``memories`` those that hold what
+    a node has seen; who does not answer in time is passed over.  ``announce`` is called with a sentence for the
+    operator about what was done.
     """
-    heard: list[Testimony] = []
-    for witness in witnesses:
+    heard: list[tuple[Line, Testimony]] = []
+    for number, witness in enumerate((*archive, *memories)):
         try:
-            testimony = await _hear(witness, event, reactor)
+            told = await _hear(witness, event, reactor)
         except Exception as error:
             _log.debug("No testimony for {event}: {error}", event=event, error=error)
             continue
-        heard.append(testimony or NOTHING)
-    unheard = len(witnesses) - len(heard)
+        found = told or NOTHING
+        heard.append(
+            (Line(found.epoch, found.ancestors, found.head, found.oldest, number >= len(archive)), found)
+        )
+    unheard = len(archive) + len(memories) - len(heard)
     for _ in range(ATTEMPTS):
         own = await log.line(event)
-        decided = plan(own, [Line(t.epoch, t.ancestors, t.head, t.oldest) for t in heard])
+        decided = plan(own, [line for line, _ in heard])
         if decided is None and own is not None and not doubtful():
-            return Outcome(unheard, False)
+            return Outcome(unheard, await _salvage(log, event, own, heard, reactor))
         epoch = new_epoch(rng)
         try:
             if decided is None:
                 await log.publish(event, None, own, epoch, None)
             else:
                 handle = await log.stage(event, own, decided)
-                silent = await _refill(log, handle, decided, heard, reactor, decided.head - window)
+                silent = await _refill(
+                    log, handle, decided, [found for _, found in heard], reactor, decided.head - window
+                )
                 if silent is not None:
                     del heard[silent]
                     unheard += 1
@@ -136,6 +149,27 @@ async def settle(
             announce(_story(event, epoch, own, decided))
         return Outcome(unheard, True)
     raise LogUnavailable(f"the live log of {event} changes too fast to be looked at")
+
+
+async def _salvage(
+    log: Restorable,
+    event: str,
+    own: Line,
+    heard: Sequence[tuple[Line, Testimony]],
+    reactor: IReactorTime,
+) -> bool:
+    """Offer again what a node still remembers of an epoch that others have ended without hearing it; returns
+    whether there was anything."""
+    found = False
+    for line, testimony in heard:
+        after = left_behind(own, line)
+        while after is not None and after < line.head:
+            changes = await testimony.read(after, PAGE).addTimeout(READ_SECONDS, reactor)
+            records = [(record_of(change), change.at) for change in changes]
+            await log.offer(event, [(record, at) for record, at in records if record is not None])
+            after = changes[-1].seq if changes else None
+            found = True
+    return found
 
 
 def _story(event: str, epoch: str, own: Line | None, plan: Plan | None) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -26,6 +27,9 @@ from afeed.livelog.settle import Moved
 #: How many jobs share one transaction at most, so that the first of them need not wait for a whole flood.
 GROUP = 512
 
+#: How long a job may take, waiting included, before it is given up, in seconds.
+PATIENCE_SECONDS = 5.0
+
 T = TypeVar("T")
 
 
@@ -35,7 +39,12 @@ class _Job:
     writes: bool
     apply: Callable[[Any], None] | None
     done: Deferred[Any]
+    since: float
     result: Any = None
+
+
+class IReactor(IReactorTime, IReactorFromThreads):
+    """What the thread needs of a reactor."""
 
 
 class Writer:
@@ -48,9 +57,7 @@ class Writer:
 
     _log = Logger()
 
-    def __init__(
-        self, reactor: IReactorFromThreads, open: Callable[[], Database], settled: Callable[[], None]
-    ) -> None:
+    def __init__(self, reactor: IReactor, open: Callable[[], Database], settled: Callable[[], None]) -> None:
         self._reactor = reactor
         self._open = open
         self._settled = settled
@@ -59,8 +66,15 @@ class Writer:
         self._alive = False
         #: What went wrong with the last transaction, None while all is well.
         self.trouble: str | None = None
-        #: How many jobs wait for the thread or run in it.
-        self.waiting = 0
+        self._pending: deque[_Job] = deque()
+        self._watch: IDelayedCall | None = None
+        #: Whether the oldest job has been given up and still runs: the disk hangs.
+        self.stuck = False
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for the thread or run in it."""
+        return len(self._pending)
 
     def start(self) -> Deferred[None]:
         """Open the database.  Fires when that is done; fails with what ``open`` raised, and then the thread
@@ -98,9 +112,32 @@ class Writer:
         if self._stopped is not None:
             return fail(LogUnavailable("the live log is closed"))
         done: Deferred[T] = Deferred()
-        self.waiting += 1
-        self._queue.put(_Job(work, writes, apply, done))
+        job = _Job(work, writes, apply, done, self._reactor.seconds())
+        self._pending.append(job)
+        self._queue.put(job)
+        if self._watch is None:
+            self._watch = self._reactor.callLater(PATIENCE_SECONDS, self._give_up)
         return done
+
+    def _give_up(self) -> None:
+        """Tell those who have waited too long; whether their writes get there after all is then unknown, and
+        finding out is what repetition is for."""
+        self._watch = None
+        now = self._reactor.seconds()
+        for job in self._pending:
+            left = job.since + PATIENCE_SECONDS - now
+            if left > 0:
+                self._watch = self._reactor.callLater(left, self._give_up)
+                break
+            if not self.stuck:
+                self.stuck = True
+                self._log.error(
+                    "The disk that holds data_dir has not answered for {seconds:g} s. Sources hold what they "
+                    "have and try again.",
+                    seconds=PATIENCE_SECONDS,
+                )
+            if not job.done.called:
+                job.done.errback(LogUnavailable("the disk that holds data_dir does not answer"))
 
     # In the thread
 
@@ -188,7 +225,12 @@ class Writer:
             self._log.info("The live log can be written again.")
         if wrote or trouble is not None:
             self.trouble = trouble
-        self.waiting -= len(group)
+        for _ in group:
+            self._pending.popleft()
+        self.stuck = False
+        if not self._pending and self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         for job in group:
             if job.apply is not None and not isinstance(job.result, Failure):
                 try:
@@ -197,7 +239,8 @@ class Writer:
                     self._log.failure("The live log's memory could not follow a commit")
         self._settled()
         for job in group:
-            job.done.callback(job.result)
+            if not job.done.called:
+                job.done.callback(job.result)
 
     def _not_started(self, failure: Failure) -> Failure:
         self._alive = False

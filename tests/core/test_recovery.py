@@ -10,7 +10,7 @@ from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change, compose
 from afeed.core.cursor import Ancestor, Cursor, resume
 from afeed.core.draft import Draft, Posted, Removed, SourceGap, prepare
 from afeed.core.item import Item
-from afeed.core.recovery import MAX_ANCESTORS, Line, Plan, Refill, inherit, plan, record_of, shared
+from afeed.core.recovery import MAX_ANCESTORS, Line, Plan, Refill, inherit, left_behind, plan, record_of, shared
 
 
 class SharedTests(SynchronousTestCase):
@@ -66,6 +66,16 @@ class PlanTests(SynchronousTestCase):
         found = plan(own, [Line("a", (), 50)])
         ancestors = (Ancestor("a", 50), Ancestor("b", 40))
         self.assertEqual(found, Plan((Refill(0, 0, 50),), 40, 50, ancestors))
+
+    def test_a_node_that_missed_the_end_of_an_epoch_does_not_take_numbers_back(self) -> None:
+        own = Line("b", (Ancestor("a", 40),), 60)
+        memory = Line("a", (), 45, oldest=30, fleeting=True)
+        self.assertEqual(left_behind(own, memory), 40)
+        self.assertIsNone(plan(own, [memory]))
+        self.assertIsNone(left_behind(own, memory._replace(head=40)))
+        self.assertIsNone(left_behind(own, memory._replace(fleeting=False)))
+        self.assertIsNone(left_behind(own, Line("b", (), 70, fleeting=True)))
+        self.assertIsNotNone(plan(own, [Line("b", (Ancestor("a", 40),), 70, fleeting=True)]))
 
     def test_strangers_share_nothing_and_the_first_leads(self) -> None:
         found = plan(None, [Line("a", (), 5), Line("b", (), 500)])

@@ -609,6 +609,21 @@ class LiveLogContract(LiveLogFixture):
         self.assertEqual(changes[4]["id"], "push:b")
         self.assertEqual(await log.position("e", "x"), "1")
 
+    async def test_what_a_node_remembers_of_an_ended_epoch_is_offered_again(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1), post(2), post(3))
+        epoch = (await log.head("e")).epoch
+        await self.close(log)
+        log = await self.open(witnesses=[MemoryWitness(epoch, [posted(n) for n in range(1, 6)])])
+        await self.append(log, post("a"))
+        head = await log.head("e")
+        await self.close(log)
+        node = MemoryWitness(epoch, [posted(n) for n in range(3, 9)])
+        log = await self.open(witnesses=[MemoryWitness("", []), node])
+        self.assertEqual(await log.head("e"), (head.epoch, 9))
+        ids = [c["item"]["id"] for c in await self.changes(log)]
+        self.assertEqual(ids, [f"push:{name}" for name in (1, 2, 3, 4, 5, "a", 6, 7, 8)])
+
     async def test_a_witness_that_was_away_is_asked_until_it_answers(self) -> None:
         archive = MemoryWitness("old", [posted(n) for n in range(1, 4)], away=True)
         log = await self.open(witnesses=[archive])

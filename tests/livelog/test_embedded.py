@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from afeed.core.errors import LogUnavailable, LogUnusable
 from afeed.interfaces import Position
+from afeed.livelog import writer
 from afeed.livelog.embedded import FILE, EmbeddedLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
 from tests.livelog.samples import MemoryWitness, post, posted
@@ -178,6 +180,21 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         self.assertEqual(await last, new(2))
         self.assertIsNone(await log.position("e", "x"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_a_disk_that_hangs_is_noticed_and_waited_for_no_longer_than_that(self) -> None:
+        self.patch(writer, "PATIENCE_SECONDS", 0.05)
+        log = await self.open()
+        hanging = threading.Event()
+        stuck = log._writer.read(lambda db: hanging.wait(20))
+        with self.assertRaises(LogUnavailable):
+            await self.append(log, post(1))
+        with self.assertRaises(LogUnavailable):
+            await stuck
+        self.assertEqual(log.check().state, "failed")
+        self.assertIn("does not answer", log.check().detail)
+        hanging.set()
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
+        self.assertEqual(await self.append(log, post(1), post(2)), [(1, False), (2, True)])
 
     # Files that cannot be used
 

@@ -156,6 +156,23 @@ class RedisTests(RedisFixture, TestCase):
         await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 60), "the poll", 3)
         self.assertEqual([c["seq"] for c in await self.changes(two)], list(range(51, 61)))
 
+    async def test_nodes_that_began_without_the_archive_agree_when_it_returns(self) -> None:
+        archives = [MemoryWitness("old", [posted(n) for n in range(1, 4)], away=True) for _ in range(2)]
+        nodes = [await self.open(witnesses=[archive]) for archive in archives]
+        await self.append(nodes[0], post("a"))
+        await self.append(nodes[1], post("b"))
+        for archive in archives:
+            archive.away = False
+
+        async def agreed() -> bool:
+            heads = {await node.head("e") for node in nodes}
+            return len(heads) == 1 and heads.pop().seq == 5 and all(n.check().state == "ok" for n in nodes)
+
+        await eventually(agreed, "one history")
+        self.assertEqual(await self.append(nodes[1], post("a"), post("c")), [(4, False), (6, True)])
+        ids = [c["item"]["id"] for c in await self.changes(nodes[1])]
+        self.assertEqual(ids, [f"push:{name}" for name in (1, 2, 3, "a", "b", "c")])
+
     # Losses while the server stays up
 
     async def test_a_flushed_database_is_noticed_and_filled_from_memory(self) -> None:

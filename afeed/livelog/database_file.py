@@ -1,0 +1,86 @@
+"""The file of the embedded live log as a whole: making one, and telling whether one may be used."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from afeed.core.errors import LogUnusable
+
+#: In the file's header: "this is a live log of afeed", and the layout below.
+APPLICATION_ID = 0xAFEED106 - 2**32
+LAYOUT = 1
+
+#: A file up to this size is read through at start to find damage early; that takes a quarter of a second.
+CHECKED_BYTES = 128 * 1024 * 1024
+
+_SCHEMA = """
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY, slug TEXT UNIQUE, epoch TEXT NOT NULL, ancestors BLOB NOT NULL,
+    base INTEGER NOT NULL, head INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE entry (
+    event INTEGER NOT NULL, seq INTEGER NOT NULL, id_key BLOB, body BLOB NOT NULL,
+    PRIMARY KEY (event, seq)) WITHOUT ROWID;
+CREATE INDEX entry_by_id ON entry (event, id_key) WHERE id_key IS NOT NULL;
+CREATE TABLE item (
+    event INTEGER NOT NULL, id_key BLOB NOT NULL, version_key BLOB NOT NULL, rank INTEGER NOT NULL,
+    seq INTEGER NOT NULL, removed INTEGER NOT NULL,
+    PRIMARY KEY (event, id_key)) WITHOUT ROWID;
+CREATE TABLE version (
+    event INTEGER NOT NULL, version_key BLOB NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (event, version_key)) WITHOUT ROWID;
+CREATE TABLE position (
+    event INTEGER NOT NULL, source TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (event, source)) WITHOUT ROWID;
+"""
+
+
+def examine(path: Path) -> None:
+    """Raise :class:`~afeed.core.errors.LogUnusable` unless the file at ``path`` is a sound live log that this
+    version can use; nothing is written."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise LogUnusable(f"{path} cannot be read: {error.strerror}") from error
+    remedy = "move it away to start an empty live log (what the archive holds is taken over)"
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise LogUnusable(f"{path} is not a live log of afeed, or is damaged: {remedy}")
+    if int.from_bytes(header[68:72], "big", signed=True) != APPLICATION_ID:
+        raise LogUnusable(f"{path} belongs to another program: give afeed another data_dir, or {remedy}")
+    layout = int.from_bytes(header[60:64], "big")
+    if layout > LAYOUT:
+        raise LogUnusable(f"{path} was written by a newer afeed (layout {layout}; this one knows {LAYOUT})")
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM event").fetchone()
+            if size <= CHECKED_BYTES:
+                (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if verdict != "ok":
+                    raise LogUnusable(f"{path} is damaged ({' '.join(verdict.split())}): {remedy}")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise LogUnusable(f"{path} is damaged ({error}): {remedy}") from error
+
+
+def create(path: Path) -> None:
+    """Make an empty live log at ``path``: under another name first, so that there is a whole one or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".new")
+    # SQLite would apply what is left over beside a deleted file to the new one.
+    leftovers = [path.with_name(path.name + end) for end in ("-wal", "-shm")]
+    for stale in (unfinished, unfinished.with_name(unfinished.name + "-journal"), *leftovers):
+        stale.unlink(missing_ok=True)
+    connection = sqlite3.connect(unfinished, isolation_level=None)
+    try:
+        connection.executescript(
+            f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={LAYOUT}; PRAGMA synchronous=FULL;"
+            f"BEGIN; {_SCHEMA} COMMIT;"
+        )
+    finally:
+        connection.close()
+    unfinished.replace(path)

@@ -1,0 +1,122 @@
+"""Connections to Redis.
+
+The only module that knows txredisapi, of which it uses the protocol and nothing else: its reconnecting factory
+gives up for ever when a connection drops during AUTH or SELECT, and its commands wait without end while there
+is no connection.  Importing txredisapi imports the reactor: import this module only once that is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import txredisapi
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from afeed.core.errors import LogUnavailable
+from afeed.livelog.link import CONNECT_SECONDS
+from afeed.livelog.redis_address import RedisAddress
+from afeed.livelog.redis_commands import ServerError
+
+
+class _Protocol(txredisapi.RedisProtocol):
+    """Bytes in and out, exactly as they are: no text becomes a number on the way."""
+
+    def __init__(self) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+
+
+class _SubscriberProtocol(txredisapi.SubscriberProtocol):
+    def __init__(self, heard: Callable[[bytes, bytes], None]) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+        self._heard = heard
+
+    def messageReceived(self, pattern: bytes | None, channel: bytes, message: bytes) -> None:
+        self._heard(channel, message)
+
+
+class RedisWire:
+    """A connection, with errors that the rest of afeed understands."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def send(self, *command: str | bytes | int) -> Deferred[Any]:
+        try:
+            sent: Deferred[Any] = self._protocol.execute_command(*command)
+        except txredisapi.RedisError:
+            return fail(LogUnavailable("the connection to Redis is lost"))
+        return sent.addErrback(_translate)
+
+    def ended(self) -> Deferred[None]:
+        return self._protocol.whenDisconnected().addCallback(lambda _: None)
+
+    def abort(self) -> None:
+        if self._protocol.transport is not None:
+            self._protocol.transport.abortConnection()
+
+
+def _translate(failure: Failure) -> None:
+    failure.trap(txredisapi.RedisError)
+    if failure.check(txredisapi.ResponseError):
+        raise ServerError(str(failure.value))
+    raise LogUnavailable("the connection to Redis was lost")
+
+
+class Connector:
+    """Connects to the server at ``address``, or to the master that its sentinels name."""
+
+    _log = Logger()
+
+    def __init__(self, address: RedisAddress, reactor: Any) -> None:
+        self._address = address
+        self._reactor = reactor
+
+    async def connect(self) -> RedisWire:
+        """A connection for commands."""
+        endpoint = await self._endpoint()
+        return RedisWire(await endpoint.connect(Factory.forProtocol(_Protocol)))
+
+    async def listen(self, heard: Callable[[bytes, bytes], None]) -> RedisWire:
+        """A connection for SUBSCRIBE; ``heard`` is called with the channel and the message."""
+        endpoint = await self._endpoint()
+        return RedisWire(await endpoint.connect(Factory.forProtocol(lambda: _SubscriberProtocol(heard))))
+
+    async def _endpoint(self) -> IStreamClientEndpoint:
+        host, port = await self._master()
+        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_SECONDS)
+        return wrapClientTLS(optionsForClientTLS(host), endpoint) if self._address.tls else endpoint
+
+    async def _master(self) -> tuple[str, int]:
+        """Where the server is; asks the sentinels, one after the other, if that is how it is configured."""
+        address = self._address
+        if address.service is None:
+            return address.hosts[0]
+        for host, port in address.hosts:
+            try:
+                master = await self._ask(host, port, address.service)
+            except Exception as error:
+                self._log.debug(
+                    "The sentinel at {host}:{port} does not help: {error}", host=host, port=port, error=error
+                )
+                continue
+            if master is not None:
+                return master
+        raise ConnectionError(f"no sentinel knows the master of {address.service}")
+
+    async def _ask(self, host: str, port: int, service: str) -> tuple[str, int] | None:
+        patience = CONNECT_SECONDS / 2
+        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=patience)
+        wire = RedisWire(await endpoint.connect(Factory.forProtocol(_Protocol)))
+        try:
+            asked = wire.send("SENTINEL", "get-master-addr-by-name", service)
+            reply = await asked.addTimeout(patience, self._reactor)
+        finally:
+            wire.abort()
+        return (reply[0].decode("ascii"), int(reply[1])) if reply else None
