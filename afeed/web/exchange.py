@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _encode = msgspec.json.Encoder().encode
 _JSON: Header = (b"Content-Type", b"application/json; charset=utf-8")
-_NOSNIFF: Header = (b"X-Content-Type-Options", b"nosniff")
 
 
 class Exchange:
@@ -86,8 +85,8 @@ class Exchange:
         self.connection.answer(response)
 
     def json(self, status: int, value: object, headers: Iterable[Header] = ()) -> None:
-        """Answer with ``value`` as JSON."""
-        self.respond(status, (_JSON, _NOSNIFF, *headers), _encode(value))
+        """Answer with ``value`` as JSON, protected like a page: a browser may be made to open it as one."""
+        self.respond(status, (_JSON, *self.connection.protection, *headers), _encode(value))
 
     def error(self, status: int, code: str, detail: str, headers: Iterable[Header] = ()) -> None:
         """Answer with a short error: ``code`` for programs, ``detail`` for people."""

@@ -25,6 +25,7 @@ from afeed.core.request import Refused, check_body, raw_head, read_target, too_s
 from afeed.core.wheel import Wheel
 from afeed.settings import Server
 from afeed.web.exchange import Exchange
+from afeed.web.headers import security_headers
 from afeed.web.reading import RequestReader
 
 #: Seconds until the whole head, and the whole request, must be there; and how long a connection may be idle,
@@ -78,6 +79,11 @@ class HttpConnection(Protocol):
     def common(self) -> tuple[Header, ...]:
         """Headers of every answer."""
         return self._front.common()
+
+    @property
+    def protection(self) -> tuple[Header, ...]:
+        """What tells browsers to be careful with an answer."""
+        return self._front.protection
 
     @property
     def secure(self) -> bool:
@@ -325,6 +331,7 @@ class Front(Factory):
         self.router = router
         self.clock = clock
         self.names = Names(server.public_url, server.cors_origins)
+        self.protection = tuple(security_headers(server))
         self.deadlines: Wheel[HttpConnection] = Wheel()
         self.connections: set[HttpConnection] = set()
         self.counted = counted

@@ -33,6 +33,8 @@ class HouseCase(SynchronousTestCase):
         self.assertEqual(answer.error, code)
         self.assertEqual(answer.headers["connection"], "close")
         self.assertEqual(answer.headers["cache-control"], "no-store")
+        self.assertIn("default-src 'none'", answer.headers["content-security-policy"])
+        self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
         self.assertTrue(caller.closed)
         caller.leave()
         self.assertTrue(self.house.nobody_is_left())
