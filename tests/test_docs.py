@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from docutils.core import publish_doctree
-from docutils.nodes import document, reference
+from docutils.nodes import document, image, reference
 from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +49,27 @@ class DocumentTests(SynchronousTestCase):
                     if not place.exists():
                         broken.append(f"{path.relative_to(ROOT)} -> {target}")
         self.assertEqual(broken, [])
+
+    def test_files_and_figures_that_are_named_exist(self) -> None:
+        sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "afeed").rglob("*.py"))
+        missing = []
+        for path in documents():
+            text = path.read_text("utf-8")
+            if path.name != "CHANGELOG.rst":
+                files = re.findall(r"``((?:afeed|tests|docs|etc|bench|scripts)/[\w./-]*)``", text)
+                missing += [f"{path.name}: {file}" for file in files if not (ROOT / file).exists()]
+            metrics = re.findall(r"``(afeed_\w+?)(?:_total|_bucket)?``", text)
+            missing += [f"{path.name}: {metric}" for metric in metrics if f'"{metric}"' not in sources]
+        self.assertEqual(missing, [])
+
+    def test_pictures_exist(self) -> None:
+        pictures = [
+            path.parent / str(picture["uri"])
+            for path in documents()
+            for picture in read(path)[0].findall(image)
+        ]
+        self.assertTrue(pictures)
+        self.assertEqual([str(picture) for picture in pictures if not picture.exists()], [])
 
     def test_no_document_names_a_machine(self) -> None:
         foreign = re.compile(r"(?<![\w.])/(?:work|tmp|root|home)/")
