@@ -44,6 +44,16 @@ class State(NamedTuple):
     bytes: int
 
 
+class _Known(NamedTuple):
+    """An item's latest version, the highest number of one, the seq of its latest change, and whether that is
+    its removal."""
+
+    version_key: bytes
+    rank: int
+    seq: int
+    removed: int
+
+
 class Database:
     """The open file.  ``max_bytes`` bounds the bodies kept per event, ``window`` is what trimming must
     leave."""
@@ -180,46 +190,56 @@ class Database:
         """Number what is new among ``records``, each with its time, in the event in ``row``."""
         recorded, changes = [], []
         for record, at in records:
-            seq, type_ = self._decide(row, record)
+            known = self._known(row, record)
+            seq, type_ = self._decide(row, record, known)
             if type_ is not None:
                 body = compose(record, type_, at)
-                self._insert(row, seq, body, record)
+                self._insert(row, seq, body, record, known)
                 changes.append(Change.decode(seq, body))
             recorded.append(Recorded(seq, type_ is not None))
         return recorded, changes
 
-    def _decide(self, row: int, record: Record) -> tuple[int, str | None]:
-        """The seq of ``record`` and the type of the change it becomes, None for a repetition."""
-        fresh = self._events[row].head + 1
-        superseded = self._run(
-            "SELECT seq FROM version WHERE event=? AND version_key=?", (row, record.version_key)
-        )
+    def _known(self, row: int, record: Record) -> _Known | None:
+        """What is known of the record's item."""
         if record.kind == "gap":
-            seen = superseded.fetchone()
-            return (fresh, GAP) if seen is None else (seen[0], None)
-        known = self._run(
+            return None
+        found = self._run(
             "SELECT version_key, rank, seq, removed FROM item WHERE event=? AND id_key=?", (row, record.id_key)
         ).fetchone()
+        return None if found is None else _Known(*found)
+
+    def _earlier(self, row: int, record: Record) -> int | None:
+        """The seq of a version that another has superseded since, or of a gap."""
+        found = self._run(
+            "SELECT seq FROM version WHERE event=? AND version_key=?", (row, record.version_key)
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def _decide(self, row: int, record: Record, known: _Known | None) -> tuple[int, str | None]:
+        """The seq of ``record`` and the type of the change it becomes, None for a repetition."""
+        fresh = self._events[row].head + 1
+        if record.kind == "gap":
+            earlier = self._earlier(row, record)
+            return (fresh, GAP) if earlier is None else (earlier, None)
         if known is None:
             return fresh, REMOVED if record.kind == "remove" else POSTED
-        version_key, rank, seq, removed = known
-        if removed:
-            return seq, None
+        if known.removed:
+            return known.seq, None
         if record.kind == "remove":
             return fresh, REMOVED
-        if version_key == record.version_key:
-            return seq, None
-        seen = superseded.fetchone()
-        if seen is not None:
-            return seen[0], None
-        if 0 < record.order < rank:
-            return seq, None
+        if known.version_key == record.version_key:
+            return known.seq, None
+        earlier = self._earlier(row, record)
+        if earlier is not None:
+            return earlier, None
+        if 0 < record.order < known.rank:
+            return known.seq, None
         return fresh, EDITED
 
-    def _insert(self, row: int, seq: int, body: bytes, record: Record | None) -> None:
+    def _insert(self, row: int, seq: int, body: bytes, record: Record | None, known: _Known | None) -> None:
         """Add the next entry; ``record`` is None for a change whose content is gone."""
         if record is not None:
-            self._remember(row, seq, record)
+            self._remember(row, seq, record, known)
         is_item = record is not None and record.kind != "gap"
         self._run(
             "INSERT INTO entry VALUES (?, ?, ?, ?)",
@@ -228,23 +248,23 @@ class Database:
         state = self._events[row]
         self._put(state._replace(head=seq, bytes=state.bytes + len(body)))
 
-    def _remember(self, row: int, seq: int, record: Record) -> None:
+    def _remember(self, row: int, seq: int, record: Record, known: _Known | None) -> None:
         """Update the keys of deduplication; a removal also redacts the earlier entries."""
         if record.kind == "gap":
             self._run("INSERT OR REPLACE INTO version VALUES (?, ?, ?)", (row, record.version_key, seq))
             return
-        if record.kind == "remove":
-            self._redact(row, record.id_key)
+        rank = record.order
+        if known is not None:
+            rank = max(rank, known.rank)
+            if record.kind == "remove":
+                self._redact(row, record.id_key)
+            if known.version_key != record.version_key:
+                self._run(
+                    "INSERT OR REPLACE INTO version VALUES (?, ?, ?)", (row, known.version_key, known.seq)
+                )
         self._run(
-            "INSERT OR REPLACE INTO version SELECT event, version_key, seq FROM item"
-            " WHERE event=? AND id_key=? AND version_key<>?",
-            (row, record.id_key, record.version_key),
-        )
-        self._run(
-            "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " version_key=excluded.version_key, rank=max(rank, excluded.rank), seq=excluded.seq,"
-            " removed=excluded.removed",
-            (row, record.id_key, record.version_key, record.order, seq, record.kind == "remove"),
+            "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?, ?, ?)",
+            (row, record.id_key, record.version_key, rank, seq, record.kind == "remove"),
         )
 
     def _redact(self, row: int, id_key: bytes) -> None:
@@ -303,7 +323,9 @@ class Database:
                 self._drop(row, change.seq - 1)
             elif change.seq <= state.head:
                 continue
-            self._insert(row, change.seq, change.stored, record_of(change))
+            record = record_of(change)
+            known = None if record is None else self._known(row, record)
+            self._insert(row, change.seq, change.stored, record, known)
         self._drop(row, min(keep_above, self._events[row].head))
 
     def renew(self, row: int, epoch: str, ancestors: tuple[Ancestor, ...]) -> None:
