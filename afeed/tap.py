@@ -23,6 +23,7 @@ from afeed.archive.store import SqlArchive
 from afeed.archive.strainer import Strainer
 from afeed.config import ConfigurationError, check, demo, load
 from afeed.core.calendar import Period, feeding
+from afeed.core.change import timestamp
 from afeed.core.http import Names
 from afeed.core.polling import Spacing
 from afeed.hub import Hub
@@ -42,6 +43,7 @@ from afeed.sources.http import make_client
 from afeed.sources.push import Push
 from afeed.sources.replay import Replay
 from afeed.sources.x import XStream
+from afeed.sources.xlookup import SHOWN, SHOWN_S
 from afeed.systemd import notify
 from afeed.web.bridge import hand_over
 from afeed.web.fragments import Fragments
@@ -122,7 +124,7 @@ def assemble(
     push = Push(_push_tokens(settings), live_log, metrics, now)
     sources = [
         (scheduled, Supervised(source.name, scheduled.run, reactor, rng))
-        for source, period in _sources(settings, live_log, reactor, now, rng)
+        for source, period in _sources(settings, live_log, hub, reactor, now, rng)
         for scheduled in [Scheduled(source, intake, period, reactor, now)]
     ]
 
@@ -201,7 +203,7 @@ def _push_tokens(settings: Settings) -> dict[str, Secret]:
 
 
 def _sources(
-    settings: Settings, live_log: ILiveLog, reactor: Any, now: Callable[[], float], rng: Random
+    settings: Settings, live_log: ILiveLog, hub: Hub, reactor: Any, now: Callable[[], float], rng: Random
 ) -> Iterator[tuple[ISource, Period]]:
     """Every source that runs by itself, with the time in which it does."""
     http = make_client(reactor)
@@ -247,9 +249,25 @@ def _sources(
         periods = [period for _, period in rules.values()]
         whole = Period(min(p.start for p in periods), max(p.end for p in periods))
         stream = XStream(
-            settings.x, wanted, http, reactor, now, rng, stored=lambda slug: live_log.position(slug, "x")
+            settings.x,
+            wanted,
+            http,
+            reactor,
+            now,
+            rng,
+            stored=lambda slug: live_log.position(slug, "x"),
+            shown=lambda slug: _shown_from_x(hub, slug, now),
         )
         yield stream, whole
+
+
+async def _shown_from_x(hub: Hub, slug: str, now: Callable[[], float]) -> list[str]:
+    """The ids at X of the newest posts of the last days."""
+    page = await hub.page(slug, SHOWN)
+    oldest = timestamp(now() - SHOWN_S)
+    posts = [found.item for found in page.items if found.item.source == "x"]
+    ids = [post.id.removeprefix("x:") for post in posts if post.created_at >= oldest]
+    return [id_ for id_ in ids if id_.isdigit()]
 
 
 def _period(event: Event, lead_days: int, tail_days: int) -> Period:

@@ -92,6 +92,12 @@ def follow(state: State, outcome: Outcome) -> Move:
     return TABLE[state][outcome]
 
 
+def fault_of(outcome: Outcome) -> Fault:
+    """The ladder for a request that ended so and is to be made again."""
+    move = _RETRY.get(outcome)
+    return move.fault if move is not None and move.fault is not None else Fault.HTTP
+
+
 def outcome_of_status(status: int) -> Outcome:
     """What an answer with this HTTP status means (X API docs: *Response codes and errors*)."""
     if 200 <= status < 300:

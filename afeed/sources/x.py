@@ -33,6 +33,7 @@ from afeed.sources.xapi import Refusal, XApi
 from afeed.sources.xbackfill import BackFill, Positions, nothing_stored
 from afeed.sources.xhealth import Vitals, report
 from afeed.sources.xintake import Intake
+from afeed.sources.xlookup import Lookup, Shown, shows_nothing
 from afeed.sources.xrules import RuleKeeper
 
 #: X sends something at least every 20 s (X API docs: *Consuming streaming data*); half of that again is slack.
@@ -61,7 +62,8 @@ class XStream:
     and while it is empty there is no connection.  ``clock`` measures waits, ``now()`` gives Unix time for rate
     limits and reports, ``rng`` the jitter.  A stream on which nothing comes for ``stall_s`` seconds is
     replaced.  ``stored(slug)`` fires with the position last stored for an event: what was posted since then is
-    fetched.
+    fetched.  ``shown(slug)`` gives the ids of the posts that are shown: those that are deleted are found by
+    looking them up again.
     """
 
     log = Logger()
@@ -79,6 +81,7 @@ class XStream:
         stall_s: float = STALL_S,
         read_message: Callable[[bytes], Message] = read_message,
         stored: Positions = nothing_stored,
+        shown: Shown = shows_nothing,
     ) -> None:
         self.name = name
         self._wanted = wanted
@@ -89,6 +92,7 @@ class XStream:
         self._api = XApi(account, http, clock, now)
         self._rules = RuleKeeper(self._api)
         self._backfill = BackFill(name, self._api, wanted, stored, clock, now, rng)
+        self._lookup = Lookup(self._api, wanted, shown, clock, rng)
         self._backoff = Backoff(rng)
         self._vitals = Vitals()
         self._dropped: Counter[str] = Counter()
@@ -123,8 +127,10 @@ class XStream:
             self._dropped,
             self._backfill.position,
         )
-        filling = Deferred.fromCoroutine(self._backfill.run())
-        filling.addErrback(self._filling_ended)
+        beside = [
+            Deferred.fromCoroutine(work).addErrback(self._work_ended)
+            for work in (self._backfill.run(), self._lookup.run(sink))
+        ]
         self._vitals.started(self._now())
         try:
             while self._failure is None:
@@ -137,7 +143,8 @@ class XStream:
             raise
         finally:
             self._vitals.running = False
-            filling.cancel()
+            for work in beside:
+                work.cancel()
             self._backfill.leave()
             self._delivery.stop()
 
@@ -318,7 +325,7 @@ class XStream:
         if self._body is not None:
             self._body.resume()
 
-    def _filling_ended(self, failure: Failure) -> None:
+    def _work_ended(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self._refused_by_sink(failure)
 

@@ -17,12 +17,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from afeed.core.backfill import STORE_S, Ledger, Search, unsearchable
-from afeed.core.backoff import Backoff, Fault
+from afeed.core.backoff import Backoff
 from afeed.core.draft import Draft, SourceGap
 from afeed.core.errors import LeaseLost, LogUnavailable
 from afeed.core.normalise.x import Page
 from afeed.core.polling import Spacing
-from afeed.core.stream import Outcome
+from afeed.core.stream import Outcome, fault_of
 from afeed.interfaces import ISink, Position
 from afeed.sources.delivery import Delivery
 from afeed.sources.xapi import Refusal, XApi
@@ -39,12 +39,6 @@ BATCH = 25
 RETRY_S = 5.0
 #: How often the log is asked again for the stored position, and this is looked at again after a defect.
 PAUSE_S, DEFECT_S = 5.0, 60.0
-
-_FAULTS: Mapping[Outcome, Fault] = {
-    Outcome.NETWORK_ERROR: Fault.NETWORK,
-    Outcome.RATE_LIMITED: Fault.RATE,
-    Outcome.REFUSED: Fault.REFUSED,
-}
 
 #: ``position(slug)`` fires with what was last stored for the event, None for nothing.
 Positions = Callable[[str], Deferred[str | None]]
@@ -229,7 +223,7 @@ class BackFill:
         try:
             whole = await self._pages(slug, rule, search)
         except Refusal as refusal:
-            wait = self._backoff.wait(_FAULTS.get(refusal.outcome, Fault.HTTP), refusal.until_reset)
+            wait = self._backoff.wait(fault_of(refusal.outcome), refusal.until_reset)
             wait = max(wait, RETRY_S)
             if refusal.outcome is Outcome.RATE_LIMITED:
                 self._resume_at = self._clock.seconds() + wait

@@ -263,8 +263,8 @@ class ByHandTests(SynchronousTestCase):
             [sys.executable, "-m", "tests.simulators", "x", "--port", str(port), "--rate", "50"],
             env={"PYTHONPATH": root},
         )
-        wait_until(lambda: answers(port), f"the simulator to listen: {server.output()}")
-        self.assertIn(f"http://127.0.0.1:{port}", server.output())
+        wait_until(lambda: answers(port), "the simulator to listen")
+        wait_until(lambda: f"http://127.0.0.1:{port}" in server.output(), "the simulator to say where it is")
 
         def control(path: str, body: str) -> str:
             request = urllib.request.Request(

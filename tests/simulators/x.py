@@ -127,7 +127,11 @@ class XSimulator:
         """Delete a post.  Only v1.1 streams hear of it; the filtered stream of v2 has no deletes unless
         ``compliance`` asks for what the compliance stream would say."""
         post = self._find(id_)
-        self.posts.remove(post)
+        # Whoever deletes one version of a post deletes them all.
+        first = post.message["data"]["edit_history_tweet_ids"][0]
+        self.posts = [
+            other for other in self.posts if other.message["data"]["edit_history_tweet_ids"][0] != first
+        ]
         status = {"id": int(id_), "id_str": id_, "user_id": int(post.author.id), "user_id_str": post.author.id}
         for stream in list(self.streams):
             if stream.version == 1:
