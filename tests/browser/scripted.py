@@ -121,7 +121,7 @@ class ScriptedServer:
     def _posted(self, item: Item) -> dict[str, Any]:
         return {
             "type": "item.posted",
-            "item": {"id": item.id},
+            "item": {"id": item.id, "created_at": item.created_at},
             "fragment": self.fragments.render(item),
         }
 

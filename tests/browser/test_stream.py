@@ -88,6 +88,12 @@ class IntegrityTests(ScriptedCase):
             self.do(self.server.append, closed)
             watched.page.wait_for_function("() => document.querySelector('.gap').innerText.includes('7 posts')")
             self.assertEqual(len(self.marks(watched)), 1)
+            unfilled = {**gap, "to": "2026-11-22T12:05:00Z", "state": "open", "fetched": 0}
+            self.do(self.server.append, unfilled)
+            watched.page.wait_for_function(
+                "() => document.querySelector('.gap').innerText.includes('may be missing')"
+            )
+            self.assertEqual(len(self.marks(watched)), 1)
 
         return self.browse(scenario)
 
@@ -238,5 +244,25 @@ class ListTests(ScriptedCase):
             self.do(self.server.drop)
             watched.page.wait_for_selector('#connection[data-state="waiting"]')
             self.assertEqual(len(watched.ids()), 12)
+
+        return self.browse(scenario)
+
+    def test_the_wall_does_not_replay_what_was_fetched_late(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            watched.page.goto(f"{self.url}/rehearsal/wall")
+            watched.wait_live("websocket")
+            self.do(self.server.post, make_item(4, created_at="2026-11-22T11:44:00Z"))
+            self.do(self.server.post, make_item(5, created_at="2026-11-22T11:46:00Z"))
+            watched.wait_for_item("push:5")
+            self.assertEqual(watched.ids(), [f"push:{number}" for number in (5, 3, 2, 1)])
+
+        return self.browse(scenario)
+
+    def test_the_page_shows_what_was_fetched_late(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched)
+            watched.wait_live("websocket")
+            self.do(self.server.post, make_item(4, created_at="2026-11-22T03:00:00Z"))
+            watched.wait_for_item("push:4")
 
         return self.browse(scenario)

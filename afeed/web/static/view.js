@@ -11,6 +11,9 @@ import { words } from "./words.js";
 /** Scrolled down by less than this many pixels still counts as being at the top. */
 const AT_TOP = 80;
 
+/** A post that is older than this when it is recorded was fetched later, after an outage (milliseconds). */
+const LATE = 15 * 60_000;
+
 export class Stream {
   /**
    * @param {object} parts
@@ -106,6 +109,8 @@ export class Stream {
       replace(known, change.fragment);
       return;
     }
+    // The projector view is about now: it does not replay what happened while nobody could fetch it.
+    if (this.news === null && Date.parse(change.at) - Date.parse(change.item.created_at) > LATE) return;
     const { seq } = change;
     const entry = enclose(change.fragment);
     entry.dataset.seq = seq;

@@ -16,10 +16,13 @@ export const words = {
   reload: "Load the page again",
 
   sourceGap: {
-    open: (source, from) => `Nothing can be fetched from ${source} since ${from}. Its posts will follow.`,
+    open: (source, from, to) =>
+      to === null
+        ? `Nothing can be fetched from ${source} since ${from}. Its posts will follow.`
+        : `${source} could not be reached from ${from} to ${to}. Posts from that time may be missing.`,
     closed: (source, from, to, fetched) =>
       `${source} could not be reached from ${from} to ${to}. ` +
-      (fetched > 0 ? `${fetched} posts from that time came later.` : "Posts from that time may be missing."),
+      (fetched > 0 ? `${fetched} posts from that time came later.` : "There were no posts in that time."),
   },
 
   sources: { x: "X", flickr: "Flickr", mastodon: "Mastodon", bluesky: "Bluesky" },
