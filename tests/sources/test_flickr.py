@@ -155,6 +155,28 @@ class PolicyTests(SynchronousTestCase):
         self.pass_time(200)
         self.assertEqual(self.sink.ids, [tagged.id])
 
+    def test_a_night_without_afeed_is_filled_in_oldest_first(self) -> None:
+        last = self.add(1, age=30)
+        self.start()
+        stored = self.sink.offers[-1][1]
+        self.running.pop().cancel()
+        self.clock.advance(8 * 3600)
+        missed = [self.add(number, age=8 * 3600 - 60 * number) for number in range(2, 62)]
+        self.sink.offers.clear()
+        self.start(stored=lambda: succeed(stored), per_page=25)
+        self.assertEqual(self.sink.ids, [last.id, *(photo.id for photo in missed)])
+        self.assertEqual(self.sink.offers[-1][1], str(missed[-1].uploaded))
+
+    def test_an_outage_of_flickr_is_filled_in(self) -> None:
+        self.start()
+        self.flickr.faults.extend(["502"] * 5)
+        missed = []
+        for number in range(10):
+            missed.append(self.add(number, age=5))
+            self.pass_time(30)
+        self.pass_time(900, step=5.0)
+        self.assertEqual(sorted(self.sink.ids), sorted(photo.id for photo in missed))
+
     def test_a_comment_on_a_photo_changes_nothing(self) -> None:
         photo = self.add(1)
         self.start()
