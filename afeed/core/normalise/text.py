@@ -139,14 +139,16 @@ def sanitise(html: str) -> str:
     Elements that carry no prose (scripts, styles) go with their content, of others the content stays.
     Relative links are dropped: they would lead into this site.
     """
-    return nh3.clean(
-        calm(scrub(html)),
+    clean = nh3.clean(
+        scrub(html),
         tags=TAGS,
         attributes=ATTRIBUTES,
         attribute_filter=_only_full_links,
         url_schemes=SCHEMES,
         link_rel=REL,
     )
+    # Last, because cleaning spells out character references, and takes away text that may end an isolate.
+    return calm(scrub(clean))
 
 
 def _only_full_links(tag: str, attribute: str, value: str) -> str | None:

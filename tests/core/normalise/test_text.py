@@ -115,6 +115,11 @@ class SanitiseTests(SynchronousTestCase):
             with self.subTest(href=href):
                 self.assertEqual(sanitise(f'<a href="{href}">x</a>'), f"<a {REL}>x</a>")
 
+    def test_direction_controls_cannot_hide_in_references_or_in_what_is_taken_away(self) -> None:
+        self.assertEqual(sanitise("&#x202e;abc"), "abc")
+        self.assertEqual(sanitise("\u2066abc<script>\u2069</script>"), "\u2066abc\u2069")
+        self.assertEqual(sanitise("&#x2066;abc"), "\u2066abc\u2069")
+
     def test_what_was_sanitised_stays_the_same(self) -> None:
         once = sanitise('<p>a & b <a href="http://e.org/?a=1&b=2">x</a>\u202e')
         self.assertEqual(sanitise(once), once)
