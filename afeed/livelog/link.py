@@ -62,6 +62,7 @@ class Link(Generic[C]):
         self._running = False
         self._task: Deferred[None] | None = None
         self._first: list[Deferred[None]] = []
+        self._telling = False
         #: Whether the connection can be used now.
         self.up = False
         #: Why it cannot, in an operator's words; None while it can.
@@ -89,7 +90,11 @@ class Link(Generic[C]):
             stopped.callback(None)
             return stopped
         task.addBoth(lambda _: stopped.callback(None))
-        task.cancel()
+        if self._telling:
+            # Whom the task is telling something has called us: it cannot be cancelled while it runs.
+            self._reactor.callLater(0, task.cancel)
+        else:
+            task.cancel()
         return stopped
 
     def abort(self) -> None:
@@ -138,12 +143,19 @@ class Link(Generic[C]):
             self._connection = None
             connection.abort()
             if was_up:
-                self._lost()
+                self._tell(self._lost)
 
     def _answer(self) -> None:
         waiting, self._first = self._first, []
         for first in waiting:
-            first.callback(None)
+            self._tell(first.callback, None)
+
+    def _tell(self, listener: Callable[..., object], *arguments: object) -> None:
+        self._telling = True
+        try:
+            listener(*arguments)
+        finally:
+            self._telling = False
 
     def _note(self, trouble: str) -> None:
         if trouble != self.trouble:

@@ -68,6 +68,15 @@ class LinkTests(SynchronousTestCase):
         self.assertTrue(self.link.up)
         self.assertIsNone(self.link.trouble)
 
+    def test_who_hears_that_it_has_started_may_stop_it_at_once(self) -> None:
+        stopped = self.link.start().addCallback(lambda _: self.link.stop())
+        connection = self.accept()
+        connection.greeted.callback(None)
+        self.clock.advance(0)
+        self.successResultOf(stopped)
+        self.assertTrue(connection.aborted)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_start_fires_also_when_nobody_answers(self) -> None:
         started = self.link.start()
         self.attempts[-1].errback(ConnectionRefusedError("refused"))
