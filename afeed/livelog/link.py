@@ -62,7 +62,6 @@ class Link(Generic[C]):
         self._running = False
         self._task: Deferred[None] | None = None
         self._first: list[Deferred[None]] = []
-        self._telling = False
         #: Whether the connection can be used now.
         self.up = False
         #: Why it cannot, in an operator's words; None while it can.
@@ -90,11 +89,7 @@ class Link(Generic[C]):
             stopped.callback(None)
             return stopped
         task.addBoth(lambda _: stopped.callback(None))
-        if self._telling:
-            # Whom the task is telling something has called us: it cannot be cancelled while it runs.
-            self._reactor.callLater(0, task.cancel)
-        else:
-            task.cancel()
+        task.cancel()
         return stopped
 
     def abort(self) -> None:
@@ -143,19 +138,12 @@ class Link(Generic[C]):
             self._connection = None
             connection.abort()
             if was_up:
-                self._tell(self._lost)
+                self._lost()
 
     def _answer(self) -> None:
         waiting, self._first = self._first, []
         for first in waiting:
-            self._tell(first.callback, None)
-
-    def _tell(self, listener: Callable[..., object], *arguments: object) -> None:
-        self._telling = True
-        try:
-            listener(*arguments)
-        finally:
-            self._telling = False
+            first.callback(None)
 
     def _note(self, trouble: str) -> None:
         if trouble != self.trouble:

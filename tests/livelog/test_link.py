@@ -41,6 +41,8 @@ class LinkTests(SynchronousTestCase):
         self.link: Link[FakeConnection] = Link(
             "Redis at test", self.connect, self.use, self.lost, self.clock, Random(1)
         )
+        # One that was left running would end when it is collected as garbage, in the midst of another test.
+        self.addCleanup(self.link.stop)
 
     async def connect(self) -> FakeConnection:
         attempt: Deferred[FakeConnection] = Deferred()
