@@ -6,13 +6,18 @@ import json
 from random import Random
 from typing import Any
 
+from twisted.internet.defer import fail
+
 from afeed.core.backfill import FIRST_S, HIDDEN_S, MARGIN_S
+from afeed.core.change import timestamp
+from afeed.core.errors import LeaseLost, LogUnavailable
 from afeed.metrics import Metrics
 from afeed.pipeline import Intake
 from afeed.settings import Secret, XAccount
 from afeed.sources.x import SETTLE_S, XStream
+from afeed.sources.xbackfill import MAX_PAGES
 from tests.fakes import MemoryLog
-from tests.sources.xcase import NOW, TOKEN, XCase
+from tests.sources.xcase import NOW, TOKEN, RecordingSink, XCase
 
 #: So long after the stream is live again everything has been found.
 FILLED_S = MARGIN_S + HIDDEN_S + 5
@@ -237,7 +242,7 @@ class StopTests(BackFillCase):
         self.live()
         self.advance(3600, step=5)
         stored = json.loads(self.live_log.events["aea"].positions["x"])
-        self.assertGreater(stored["live_at"], self.timestamp(self.now() - 45))
+        self.assertGreater(stored["live_at"], timestamp(self.now() - 45))
         self.assertEqual(self.live_log.events["aea"].changes, [])
 
     def test_the_first_start_fetches_the_last_quarter_of_an_hour(self) -> None:
@@ -249,11 +254,6 @@ class StopTests(BackFillCase):
         self.advance(FILLED_S + 20)
         self.assertEqual(self.texts(), ["ten minutes ago #aea"])
         self.assertEqual(self.gaps(), [])
-
-    def timestamp(self, moment: float) -> str:
-        from afeed.core.change import timestamp
-
-        return timestamp(moment)
 
 
 class SearchTroubleTests(BackFillCase):
@@ -349,6 +349,35 @@ class SearchTroubleTests(BackFillCase):
         self.assertEqual(self.gaps()[-1], ("open", 0, "search-failed"))
         self.assertIn("512 characters", self.check().detail)
 
+    def test_pages_without_end_are_given_up_and_told(self) -> None:
+        self.live()
+        self.cut()
+        posts = json.dumps({"meta": {"result_count": 0, "next_token": "again and again"}}).encode()
+        self.x.refuse(200, posts, on="search", times=1000)
+        self.advance(60, step=1)
+        self.heal()
+        self.advance(600)
+        self.assertEqual(self.searches(), MAX_PAGES)
+        self.assertEqual(self.gaps()[-1], ("open", 0, "too-many"))
+        self.assertIn("more than 100 pages", self.check().detail)
+
+    def test_nonsense_from_the_search_is_a_fault_like_others(self) -> None:
+        for nonsense in (b"", b"[1", b'"x"', b'{"errors":[{"title":"Boom"}]}', b'{"a":' * 5000, b"\xff\xfe"):
+            self.live()
+            self.cut()
+            self.x.post("missed #aea")
+            self.x.refuse(200, nonsense, on="search")
+            self.advance(60, step=1)
+            self.heal()
+            self.post("live #aea")
+            self.advance(2)
+            self.assertEqual(self.check().state, "degraded", nonsense)
+            self.advance(FILLED_S)
+            self.assertEqual(self.texts(), ["live #aea", "missed #aea"], nonsense)
+            self.assertEqual(self.check().state, "ok", nonsense)
+            self.stop()
+            self.setUp()
+
     def test_a_search_that_waits_is_given_up_when_afeed_stops(self) -> None:
         self.live()
         self.cut()
@@ -360,6 +389,63 @@ class SearchTroubleTests(BackFillCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class LogTroubleTests(BackFillCase):
+    def test_a_log_that_is_away_at_the_start_is_waited_for_before_anything_is_offered(self) -> None:
+        self.live()
+        self.post("before #aea")
+        self.stop()
+        position = self.live_log.position
+        self.live_log.position = lambda *_: fail(LogUnavailable("away"))  # type: ignore[method-assign]
+        self.clock.advance(3600)
+        self.x.post("missed #aea")
+        self.clock.advance(3600)
+        self.stream = self.make(self.http)
+        self.start()
+        self.advance(60)
+        self.assertEqual(self.x.streams, [])
+        self.live_log.position = position  # type: ignore[method-assign]
+        self.advance(FILLED_S + 20)
+        self.assertEqual(self.texts(), ["before #aea", "missed #aea"])
+
+    def test_a_log_that_goes_away_during_the_filling_is_waited_for(self) -> None:
+        self.live()
+        self.cut()
+        self.x.post("missed #aea")
+        self.advance(60, step=1)
+        self.live_log.fault = LogUnavailable("away")
+        self.heal()
+        self.advance(120)
+        self.assertEqual(self.texts(), [])
+        self.live_log.fault = None
+        self.advance(60)
+        self.assertEqual(self.texts(), ["missed #aea"])
+        self.assertEqual(self.gaps()[-1], ("closed", 1, "outage"))
+
+    def test_a_lost_lease_ends_the_source(self) -> None:
+        self.live()
+        self.cut()
+        self.x.post("missed #aea")
+        self.advance(60, step=1)
+        self.heal()
+        self.live_log.fault = LeaseLost("another node runs the sources")
+        self.advance(30)
+        self.failureResultOf(self.running, LeaseLost)
+        self.assertEqual(self.x.streams, [])
+
+    def test_no_position_is_stored_ahead_of_posts_that_wait(self) -> None:
+        self.sink = RecordingSink()
+        self.start()
+        self.post("first #aea")
+        self.sink.holding = True
+        self.post("held #aea")
+        before = self.sink.positions["aea"]
+        self.advance(120)
+        self.assertEqual(self.sink.positions["aea"], before)
+        self.sink.release()
+        self.advance(60)
+        self.assertGreater(json.loads(self.sink.positions["aea"])["live_at"], json.loads(before)["live_at"])
+
+
 class TimeTests(BackFillCase):
     def test_the_outage_is_told_while_it_lasts(self) -> None:
         self.live()
@@ -369,9 +455,4 @@ class TimeTests(BackFillCase):
         self.advance(2)
         (gap,) = self.changes("source.gap")
         self.assertEqual((gap["source"], gap["to"], gap["state"]), ("x", None, "open"))
-        self.assertEqual(gap["from"][:16], self.iso(FIRST_S)[:16])
-
-    def iso(self, seconds: float) -> str:
-        from afeed.core.change import timestamp
-
-        return timestamp(NOW + seconds)
+        self.assertEqual(gap["from"][:16], timestamp(NOW + FIRST_S)[:16])
