@@ -52,6 +52,7 @@ class _Event:
     base: int = 0
     changes: list[Change] = attrs.Factory(list)
     seqs: dict[bytes, int] = attrs.Factory(dict)
+    orders: dict[bytes, int] = attrs.Factory(dict)
     positions: dict[str, str] = attrs.Factory(dict)
 
     @property
@@ -106,6 +107,9 @@ class MemoryLog:
         known = state.seqs.get(record.version_key, removed)
         if known is not None:
             return Recorded(known, False)
+        if 0 < record.order < state.orders.get(record.id_key, 0):
+            return Recorded(state.seqs[record.id_key], False)
+        state.orders[record.id_key] = record.order
         seq = state.head + 1
         kind = {"post": EDITED if record.id_key in state.seqs else POSTED, "remove": REMOVED}.get(
             record.kind, "source.gap"

@@ -90,7 +90,7 @@ class _Stored(msgspec.Struct):
 
     newest_id: str | None = None
     live_at: str | None = None
-    open: list[tuple[str, str]] = []
+    open: list[tuple[str, str, bool]] = []
 
 
 _decode = msgspec.json.Decoder(_Stored)
@@ -121,7 +121,9 @@ class Ledger:
         try:
             found = _decode.decode(stored or "{}")
             live_at = None if found.live_at is None else min(seconds(found.live_at), now)
-            spans = [_again(seconds(from_), seconds(to), now) for from_, to in found.open[:MAX_SPANS]]
+            spans = [
+                _again(seconds(from_), seconds(to), told, now) for from_, to, told in found.open[:MAX_SPANS]
+            ]
         except (msgspec.DecodeError, ValueError):
             live_at, spans = None, []
         if live_at is None:
@@ -132,7 +134,7 @@ class Ledger:
         """What to store: if afeed stopped now, it would know what to fetch."""
         stored: dict[str, object] = {"newest_id": newest_id, "live_at": timestamp(self.live_at)}
         if self.spans:
-            stored["open"] = [[timestamp(span.from_), timestamp(span.to)] for span in self.spans]
+            stored["open"] = [(timestamp(span.from_), timestamp(span.to), span.told) for span in self.spans]
         return msgspec.json.encode(stored).decode("ascii")
 
     # -- the stream
@@ -274,6 +276,6 @@ class Ledger:
         ]
 
 
-def _again(from_: float, to: float, now: float) -> Span:
+def _again(from_: float, to: float, told: bool, now: float) -> Span:
     """A span that was not complete when afeed stopped."""
-    return Span(from_, to, from_ - OVERLAP_S, now, to - from_, told=to - from_ > TOLD_S)
+    return Span(from_, to, from_ - OVERLAP_S, now, to - from_, told=told)

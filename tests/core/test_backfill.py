@@ -196,6 +196,22 @@ class PositionTests(SynchronousTestCase):
         again.searched(search, NOON + 9000)
         self.assertEqual(again.spans, [])
 
+    def test_a_hiccup_that_was_recorded_before_a_stop_is_closed_after_it(self) -> None:
+        ledger = live()
+        ledger.lost(NOON)
+        ledger.regained(NOON + 1, NOON + 1)
+        search = ledger.search(NOON + 100)
+        assert search is not None
+        ledger.failed(search.span, "search-failed", "HTTP 503", NOON + 105)
+        ledger.alive(NOON + 200)
+        again = Ledger.restored("x", ledger.position(None), NOON + 300)
+        again.regained(NOON + 301, NOON + 301)
+        search = again.search(NOON + 400)
+        assert search is not None
+        gap = again.searched(search, NOON + 400)
+        assert gap is not None
+        self.assertEqual((gap.from_, gap.state), (timestamp(NOON), "closed"))
+
     def test_a_position_fits_into_the_log_however_often_the_stream_was_lost(self) -> None:
         ledger = live()
         for number in range(40):
