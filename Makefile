@@ -18,6 +18,7 @@ SOURCES := setup.cfg pyproject.toml MANIFEST.in README.rst LICENSE \
 .PHONY: run install programs test lint lint-code lint-layout lint-types format bench clean FORCE
 
 run: install
+	@echo "Starting afeed: open http://127.0.0.1:8080/ in a browser; Ctrl-C ends it"
 	@exec $(BIN)/twistd --nodaemon --pidfile= afeed
 
 install: $(VENV)/afeed.stamp

@@ -93,8 +93,8 @@ def _run(port: int, parent: Connection) -> None:
     from twisted.internet import reactor
 
     feed = _Feed(reactor, port, parent)
-    reactor.callWhenRunning(feed.listen)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callWhenRunning(feed.listen)
+    reactor.run()
 
 
 class Feeder:

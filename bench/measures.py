@@ -59,7 +59,7 @@ def _latencies(server: AfeedServer, sent: dict[int, int], viewers: Viewers) -> l
     every post."""
     wait_for(server, len(sent), archived=False)
     time.sleep(1)  # what is on its way to the last viewer
-    found = []
+    found: list[float] = []
     for received in viewers.finish():
         missing = sent.keys() - received.keys()
         assert not missing, f"a viewer missed {len(missing)} of {len(sent)} posts"

@@ -242,7 +242,7 @@ def own_interfaces() -> list[InterfaceClass]:
 
 def implementations() -> list[tuple[InterfaceClass, type]]:
     """Every class of afeed with every interface it says it implements, those of Twisted included."""
-    found = []
+    found: list[tuple[InterfaceClass, type]] = []
     for info in pkgutil.walk_packages(afeed.__path__, "afeed."):
         if info.name.startswith("afeed.archive.migrations."):
             continue  # alembic runs these, in its own surroundings

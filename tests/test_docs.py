@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 
 from docutils.core import publish_doctree
-from docutils.nodes import document, image, reference
+from docutils.nodes import document, image, literal_block, reference
 from twisted.trial.unittest import SynchronousTestCase
+
+from afeed.config import load
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,6 +63,17 @@ class DocumentTests(SynchronousTestCase):
             metrics = re.findall(r"``(afeed_\w+?)(?:_total|_bucket)?``", text)
             missing += [f"{path.name}: {metric}" for metric in metrics if f'"{metric}"' not in sources]
         self.assertEqual(missing, [])
+
+    def test_the_configuration_in_the_readme_is_a_valid_one(self) -> None:
+        [block] = [
+            block.astext()
+            for block in read(ROOT / "README.rst")[0].findall(literal_block)
+            if "toml" in block["classes"]
+        ]
+        path = Path(self.mktemp())
+        path.write_text(block, "utf-8")
+        settings = load(path, {"AFEED_X_BEARER_TOKEN": "of-no-account"})
+        self.assertEqual([event.slug for event in settings.events], ["exconf-2026"])
 
     def test_pictures_exist(self) -> None:
         pictures = [
