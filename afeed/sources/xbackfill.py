@@ -103,7 +103,10 @@ class BackFill:
                 except LogUnavailable:
                     await deferLater(self._clock, PAUSE_S)
                 else:
-                    self._ledgers[slug] = Ledger.restored(self._name, stored, self._now())
+                    ledger = self._ledgers[slug] = Ledger.restored(self._name, stored, self._now())
+                    if stored is None:
+                        # From now on nothing may be missing, even if afeed ends before X ever answered.
+                        self._delivery.note(slug, Position(self._name, ledger.position(None)))
                     self._wake()
 
     def opened(self, in_force: Iterable[str]) -> None:

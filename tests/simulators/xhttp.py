@@ -249,8 +249,10 @@ class RecentSearch(Endpoint):
             return self.problem(request, 400, detail)
         found = [post for post in period if query.matches(facts(post.message, post.author))]
         found.sort(key=lambda post: int(post.id), reverse=True)
-        start = int(argument(request, "next_token") or argument(request, "pagination_token") or 0)
-        return self.json(request, 200, self._page(found, start, size))
+        # The token says where the page before ended: what is edited or deleted meanwhile shifts nothing.
+        token = argument(request, "next_token") or argument(request, "pagination_token")
+        rest = [post for post in found if token is None or int(post.id) < int(token)]
+        return self.json(request, 200, self._page(rest, size))
 
     def _period(self, request: Request) -> list[Post]:
         now = self.simulator.now()
@@ -276,8 +278,8 @@ class RecentSearch(Endpoint):
         ]
 
     @staticmethod
-    def _page(found: list[Post], start: int, size: int) -> dict[str, Any]:
-        page = found[start : start + size]
+    def _page(found: list[Post], size: int) -> dict[str, Any]:
+        page = found[:size]
         if not page:
             return {"meta": {"result_count": 0}}
         includes: dict[str, dict[str, Any]] = {}
@@ -286,8 +288,8 @@ class RecentSearch(Endpoint):
                 keys = includes.setdefault(kind, {})
                 keys.update({entry.get("id") or entry["media_key"]: entry for entry in entries})
         meta = {"newest_id": page[0].id, "oldest_id": page[-1].id, "result_count": len(page)}
-        if start + size < len(found):
-            meta["next_token"] = str(start + size)
+        if size < len(found):
+            meta["next_token"] = page[-1].id
         return {
             "data": [post.message["data"] for post in page],
             "includes": {kind: list(entries.values()) for kind, entries in includes.items()},

@@ -245,6 +245,18 @@ class StopTests(BackFillCase):
         self.assertGreater(stored["live_at"], timestamp(self.now() - 45))
         self.assertEqual(self.live_log.events["aea"].changes, [])
 
+    def test_a_stop_before_x_ever_answered_is_filled_in_from_the_first_start_on(self) -> None:
+        self.x.fault("unavailable", times=1000)
+        self.start()
+        self.x.post("early #aea")
+        self.advance(30)
+        self.stop()
+        self.clock.advance(2 * 3600)
+        self.x.refusals.clear()
+        self.again()
+        self.advance(FILLED_S + 20)
+        self.assertEqual(self.texts(), ["early #aea"])
+
     def test_the_first_start_fetches_the_last_quarter_of_an_hour(self) -> None:
         self.x.post("an hour ago #aea")
         self.clock.advance(3600 - 600)
