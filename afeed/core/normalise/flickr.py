@@ -19,7 +19,17 @@ from afeed.core.normalise.characters import label
 from afeed.core.normalise.limits import MAX_ALT_CHARS, MAX_ITEM_BYTES, MAX_REASON_CHARS
 from afeed.core.normalise.text import Network, html_to_text, mixed_to_html, plain, plain_to_html
 from afeed.core.normalise.urls import media_url, path_part
-from afeed.core.normalise.values import decode_json, epoch_time, integer, listing, mapping, name, size, string
+from afeed.core.normalise.values import (
+    decode_json,
+    epoch_time,
+    integer,
+    listing,
+    mapping,
+    name,
+    size,
+    string,
+    taken,
+)
 
 #: Beyond this many results Flickr repeats itself, whatever the number of pages it names.
 MAX_RESULTS = 4000
@@ -317,4 +327,4 @@ def _taken_at(photo: dict[str, Any]) -> str | None:
     if match is None or integer(photo.get("datetakenunknown")) == 1:
         return None
     known = _TAKEN_CHARS.get(integer(photo.get("datetakengranularity")) or 0)
-    return f"{match[1]}T{match[2]}"[:known] if known is not None else None
+    return taken(f"{match[1]}T{match[2]}"[:known]) if known is not None else None

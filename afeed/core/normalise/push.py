@@ -182,7 +182,8 @@ class _Reader:
         moment = time(value)
         if moment is None:
             raise self._wrong(
-                "created_at", "must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z"
+                "created_at",
+                "must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z, from 1970 to 2199",
             )
         return moment
 

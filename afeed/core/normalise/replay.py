@@ -15,7 +15,7 @@ from afeed.core.normalise.characters import label, scrub
 from afeed.core.normalise.limits import MAX_ALT_CHARS, MAX_ITEM_BYTES, MAX_LINE_BYTES, MAX_NAME_CHARS
 from afeed.core.normalise.text import plain, sanitise
 from afeed.core.normalise.urls import media_url, web_url
-from afeed.core.normalise.values import decode_json, epoch_time, instant, mapping, string
+from afeed.core.normalise.values import decode_json, epoch_time, instant, mapping, string, taken
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -187,7 +187,9 @@ def _medium(medium: Media) -> Media | None:
     if url is None:
         return None
     alt = label(medium.alt, MAX_ALT_CHARS) if medium.alt is not None else None
-    return msgspec.structs.replace(medium, url=url, thumb_url=_local_or(medium.thumb_url), alt=alt)
+    return msgspec.structs.replace(
+        medium, url=url, thumb_url=_local_or(medium.thumb_url), alt=alt, taken_at=taken(medium.taken_at)
+    )
 
 
 def _quote(quote: Quote) -> Quote:

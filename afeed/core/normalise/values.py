@@ -22,7 +22,11 @@ _BOM = b"\xef\xbb\xbf"
 _DECIMAL = re.compile(r"-?[0-9]{1,19}\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}\Z")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,3}\Z")
+_TAKEN = re.compile(
+    r"([0-9]{4})(?:(-[0-9]{2})(-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})?)?)?\Z"
+)
 _MAX_INTEGER = 2**63 - 1
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 #: Codes that say "no language" (``und``, ``zxx`` and X's own ``q..``) and codes that were renamed.
 _NO_LANGUAGE = frozenset({"und", "zxx", "qam", "qct", "qht", "qme", "qst"})
@@ -129,23 +133,45 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
+def plausible(moment: datetime) -> bool:
+    """Whether something may have happened at ``moment``, which has a zone: from 1970 to 2199.
+
+    The calendar goes on for longer, but at its ends the arithmetic of time zones and periods overflows.
+    """
+    return _EARLIEST <= moment < _LATEST
+
+
 def epoch_time(seconds: float) -> str | None:
-    """Unix seconds as RFC 3339; None outside the calendar."""
+    """Unix seconds as RFC 3339; None when that time is not :func:`plausible`."""
     try:
-        return rfc3339(datetime.fromtimestamp(seconds, UTC))
+        moment = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    return rfc3339(moment) if plausible(moment) else None
 
 
 def instant(value: object) -> datetime | None:
-    """An RFC 3339 time with a zone."""
+    """An RFC 3339 time with a zone; None when it is not :func:`plausible`."""
     if not isinstance(value, str) or len(value) > 40 or "T" not in value.upper():
         return None
     try:
         moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+        return moment.astimezone(UTC) if moment.tzinfo is not None and plausible(moment) else None
     except (ValueError, OverflowError):
         return None
+
+
+def taken(value: object) -> str | None:
+    """When a picture was taken, as exactly as that is known: ``2026``, ``2026-03``, ``2026-03-01T10:00:00`` by
+    the photographer's clock, or with a zone."""
+    match = _TAKEN.match(value) if isinstance(value, str) else None
+    if match is None or not _EARLIEST.year <= int(match[1]) < _LATEST.year:
+        return None
+    try:
+        datetime.fromisoformat(match[1] + (match[2] or "-01") + (match[3] or "-01T00:00:00"))
+    except ValueError:
+        return None
+    return match[0]
 
 
 def time(value: object) -> str | None:

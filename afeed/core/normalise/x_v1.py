@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from afeed.core.normalise.values import (
     mapping,
     mappings,
     name,
+    plausible,
     rfc3339,
     string,
 )
@@ -111,7 +112,7 @@ def _date(value: object) -> str | None:
             min(int(match[5]), 59),
             tzinfo=timezone(offset),
         )
-        return rfc3339(moment.astimezone(UTC))
+        return rfc3339(moment) if plausible(moment) else None
     except (ValueError, OverflowError):
         return None
 

@@ -157,6 +157,11 @@ class PictureTests(SynchronousTestCase):
             ({"datetakengranularity": 8}, None),
             ({"datetaken": "0000-00-00"}, None),
             ({"datetaken": 7}, None),
+            ({"datetaken": "9999-12-31 23:59:59"}, None),
+            ({"datetaken": "0001-01-01 00:00:00"}, None),
+            ({"datetaken": "2026-02-31 10:00:00"}, None),
+            ({"datetaken": "2026-02-31 10:00:00", "datetakengranularity": 4}, "2026-02"),
+            ({"datetaken": "0000-00-00 00:00:00", "datetakengranularity": 6}, None),
         ):
             with self.subTest(members=members):
                 self.assertEqual(medium(**members).taken_at, expected)
@@ -182,6 +187,8 @@ class PageTests(SynchronousTestCase):
             (photo(url_m="javascript:x", secret=None), "malformed"),
             (photo(dateupload=None), "no-date"),
             (photo(dateupload="9" * 18), "no-date"),
+            (photo(dateupload="253402300799"), "no-date"),
+            (photo(dateupload="-62135596800"), "no-date"),
             ("odd", "malformed"),
             (None, "malformed"),
         ):

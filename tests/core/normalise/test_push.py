@@ -157,6 +157,20 @@ class ItemTests(SynchronousTestCase):
         for given in ("007", "1_000", "12.50", "a b", "É", "x" * 200):
             self.assertEqual(item(id=given).id, f"push:{given}")
 
+    def test_a_time_that_no_calendar_arithmetic_survives_is_refused_by_name(self) -> None:
+        for given in (
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "1969-12-31T23:59:59Z",
+            "2200-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-14:00",
+        ):
+            error = self.assertRaises(BadInput, item, created_at=given)
+            self.assertIn("item 0, created_at: must be", str(error))
+        for given in ("1970-01-01T00:00:00Z", "2199-12-31T23:59:59Z"):
+            self.assertEqual(item(created_at=given).created_at, given)
+
 
 class VersionTests(SynchronousTestCase):
     def test_the_same_body_has_the_same_version_whenever_and_however_it_comes(self) -> None:
@@ -205,11 +219,11 @@ class RefusalTests(SynchronousTestCase):
             ),
             (
                 {"created_at": "yesterday"},
-                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z",
+                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z, from 1970 to 2199",
             ),
             (
                 {"created_at": "2026-11-21T17:00:05"},
-                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z",
+                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z, from 1970 to 2199",
             ),
             ({"url": "javascript:x"}, "item 1, url: must be an http or https URL"),
             ({"lang": "english!"}, "item 1, lang: must be a language tag such as en or pt-BR"),

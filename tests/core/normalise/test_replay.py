@@ -96,6 +96,27 @@ class ReadTests(SynchronousTestCase):
         )
         self.assertEqual((recording.entries, recording.duration), ((), 0.0))
 
+    def test_times_from_the_ends_of_the_calendar_are_none(self) -> None:
+        for given in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z"):
+            recording = read_recording([bare(item(created_at=given)), posted(given, item())])
+            self.assertEqual([why for _, why in recording.dropped], ["no-date"], given)
+            self.assertEqual([(entry.at, entry.created) for entry in recording.entries], [(0.0, 0.0)])
+
+    def test_a_picture_taken_at_no_time_keeps_no_time(self) -> None:
+        for given, kept in (
+            ("2026-11-21T16:58:30Z", "2026-11-21T16:58:30Z"),
+            ("2026-11-21T16:58:30", "2026-11-21T16:58:30"),
+            ("2026-11", "2026-11"),
+            ("2026", "2026"),
+            ("9999-12-31T23:59:59Z", None),
+            ("0001-01-01T00:00:00", None),
+            ("yesterday", None),
+        ):
+            medium = {"type": "photo", "url": "https://example.org/1.jpg", "taken_at": given}
+            (entry,) = read_recording([bare(item(media=[medium]))]).entries
+            assert isinstance(entry.draft, Posted)
+            self.assertEqual(entry.draft.item.media[0].taken_at, kept)
+
     def test_a_recording_is_no_way_around_the_sanitiser(self) -> None:
         media = [
             {"type": "photo", "url": "/static/demo/stage.svg"},

@@ -106,6 +106,11 @@ class PostTests(SynchronousTestCase):
         item = item_of(read_message(message_v2(post_v2(created_at=None))).drafts)
         self.assertEqual(item.created_at, "2025-03-13T01:44:34Z")
 
+    def test_a_post_from_the_end_of_the_calendar_has_the_time_of_its_id(self) -> None:
+        for given in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z"):
+            item = item_of(read_message(message_v2(post_v2(created_at=given))).drafts)
+            self.assertEqual(item.created_at, "2025-03-13T01:44:34Z", given)
+
     def test_a_reply_says_to_what(self) -> None:
         post = post_v2(referenced_tweets=[{"type": "replied_to", "id": "1898"}], possibly_sensitive=True)
         item = item_of(read_message(message_v2(post)).drafts)
