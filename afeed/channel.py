@@ -6,23 +6,27 @@ from the hub by way of ``older``.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from afeed.core import framing
 from afeed.core.change import REDACTED, REMOVED, Change
 from afeed.core.cursor import Ancestor, Cursor, Gap, Resume, resume
 from afeed.core.item import Item
-from afeed.interfaces import ISubscriber
+from afeed.interfaces import ISubscriber, Lineage
+from afeed.window import Window
 
 Encode = Callable[[framing.Message], bytes]
 
 #: Encoded pages are kept until they take this much together; then all are forgotten and built again on demand.
 CACHE_BYTES = 8 * 1024 * 1024
+#: So many of the newest changes are kept with their fragments; older ones are rendered when asked for.
+RICH_KEPT = 500
+
+_log = Logger()
 
 
 class Page(NamedTuple):
@@ -30,16 +34,6 @@ class Page(NamedTuple):
 
     last: int
     data: bytes
-
-
-class _Entry:
-    """A change in the window, and the same with its fragment once somebody asked for that."""
-
-    __slots__ = ("change", "rich")
-
-    def __init__(self, change: Change) -> None:
-        self.change = change
-        self.rich: bytes | None = None
 
 
 class Channel:
@@ -67,7 +61,10 @@ class Channel:
         self._render = render
         self._older = older
         self._find_floor = find_floor
-        self._window: deque[_Entry] = deque()
+        self._window = Window("", 0, size)
+        # The newest changes with their fragments, as they were asked for.
+        self._rich: dict[int, bytes] = {}
+        # The position of every removal that the archive may not have heard of.
         self._removed: dict[str, int] = {}
         self._pages: dict[tuple[object, ...], Page] = {}
         self._pages_bytes = 0
@@ -80,59 +77,76 @@ class Channel:
         return self.epoch is not None
 
     def reset(
-        self, epoch: str, ancestors: tuple[Ancestor, ...], head: int, changes: Sequence[Change], retry_ms: int
+        self,
+        lineage: Lineage,
+        head: int,
+        changes: Sequence[Change],
+        removed: Mapping[str, int],
+        retry_ms: int,
     ) -> None:
-        """Begin (again) with the newest ``changes`` of ``epoch``; who listened is sent away to come back."""
+        """Begin (again) with the newest ``changes`` of an epoch; who listened is sent away to come back.
+
+        ``removed`` has the position of the removals before these changes that the archive does not have yet.
+        """
         had_listeners = self.ready
-        self.epoch, self.ancestors, self.head = epoch, ancestors, head
-        self._window.clear()
-        self._removed.clear()
+        self.epoch, self.ancestors, self.head = lineage.epoch, lineage.ancestors, head
+        self.floor = None
+        self._window = Window(lineage.epoch, changes[0].seq - 1 if changes else head, self._size)
+        self._removed = dict(removed)
+        self._rich.clear()
         self._forget_pages()
-        for change in changes[-self._size :]:
-            self._push(change)
+        self._extend(changes)
         if had_listeners:
-            for subscriber in tuple(self.subscribers):
-                subscriber.ended(retry_ms)
+            self.close(retry_ms)
 
     def add(self, changes: Sequence[Change]) -> None:
-        """Append ``changes``, the first of them numbered head + 1, and tell every subscriber."""
+        """Append ``changes``, the first of them numbered head + 1, and tell every subscriber.
+
+        A subscriber that fails is sent away, to come back with the position it has; the others are told all
+        the same.
+        """
         first = self.head + 1
         if changes[0].seq != first:
             raise ValueError(f"{self.event}: got change {changes[0].seq} where {first} was due")
-        for change in changes:
-            if change.type == REMOVED and change.id is not None:
-                self._redact(change.id)
-            self._push(change)
+        self._extend(changes)
         self.head = changes[-1].seq
         for subscriber in tuple(self.subscribers):
-            subscriber.changed(first, self.head)
+            try:
+                subscriber.changed(first, self.head)
+            except Exception:
+                _log.failure("{event}: telling viewers of a change failed; they start anew", event=self.event)
+                self._end(subscriber, 0)
 
     def close(self, retry_ms: int) -> None:
         """Send everybody away."""
         for subscriber in tuple(self.subscribers):
+            self._end(subscriber, retry_ms)
+
+    def copied(self, seq: int) -> None:
+        """The archive has everything up to ``seq``, removals included."""
+        self._removed = {item_id: at for item_id, at in self._removed.items() if at > seq}
+
+    def _end(self, subscriber: ISubscriber, retry_ms: int) -> None:
+        try:
             subscriber.ended(retry_ms)
+        except Exception:  # the other subscribers still have to hear of it
+            _log.failure("{event}: sending viewers away failed", event=self.event)
 
-    def _push(self, change: Change) -> None:
-        if change.type == REMOVED and change.id is not None:
-            self._removed[change.id] = change.seq
-        self._window.append(_Entry(change))
-        if len(self._window) > self._size:
-            gone = self._window.popleft().change
-            if gone.type == REMOVED and gone.id is not None:
-                self._removed.pop(gone.id, None)
-
-    def _redact(self, item_id: str) -> None:
-        for entry in self._window:
-            if entry.change.id == item_id and entry.change.type != REMOVED:
-                entry.change = entry.change.redacted()
-                entry.rich = None
-        self._forget_pages()
+    def _extend(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.type == REMOVED and change.id is not None:
+                self._removed[change.id] = change.seq
+                for seq in self._window.seqs_of(change.id):
+                    self._rich.pop(seq, None)
+                    self._forget_pages()
+        self._window.extend(changes)
 
     # -- what transports take out
 
     @property
     def first(self) -> int:
-        return self.head - len(self._window) + 1
+        """The seq of the oldest change in the window; head + 1 when there is none."""
+        return self._window.base + 1
 
     @property
     def cursor(self) -> str:
@@ -179,13 +193,22 @@ class Channel:
             found = self._keep(key, Page(last, encode(framing.changes(self.cursor_at(last), bodies))))
         return found
 
+    def newest_after(self, limit: int, rich: bool) -> int:
+        """The position behind which the newest changes begin that fit into one answer of up to ``limit``."""
+        after = max(self.head - limit, self._window.base)
+        sizes = [len(self._rich_body(one) if rich else one.json) + 1 for one in self.window(after, limit)]
+        while len(sizes) > 1 and sum(sizes) > framing.MAX_BYTES:
+            after += 1
+            del sizes[0]
+        return after
+
     def updates(self, after: int, limit: int, gap: Gap | None, rich: bool) -> bytes | None:
         """The answer to a poll with up to ``limit`` changes above ``after``; None as for :meth:`page`."""
         if after < self.first - 1:
             return None
         if gap is not None:
             return self._updates(after, limit, gap, rich).data
-        key = ("updates", after, min(after + limit, self.head), rich)
+        key = ("updates", after, min(after + limit, self.head), after + limit < self.head, rich)
         found = self._pages.get(key)
         return (found or self._keep(key, self._updates(after, limit, None, rich))).data
 
@@ -205,43 +228,44 @@ class Channel:
         return bodies[:stop]
 
     def present(self, change: Change) -> Change:
-        """``change`` as it may be shown now: the archive may not have heard yet that its item was removed."""
+        """``change`` as it may be shown now."""
         if change.id in self._removed and change.type not in (REMOVED, REDACTED):
             return change.redacted()
         return change
 
+    def is_removed(self, item_id: str) -> bool:
+        """Whether the item was removed so recently that the archive may not have heard of it."""
+        return item_id in self._removed
+
     def newest_first(self) -> Iterator[Change]:
         """The window from the head backwards."""
-        return (entry.change for entry in reversed(self._window))
+        return self._window.newest_first()
 
     def window(self, after: int, limit: int) -> list[Change]:
         """Up to ``limit`` changes of the window above ``after``."""
-        return [entry.change for entry in self._from(after, limit)]
-
-    def _from(self, after: int, limit: int) -> Iterable[_Entry]:
-        start = max(0, after + 1 - self.first)
-        behind = len(self._window) - start
-        if behind <= limit:  # near the head: walk from the right end, where a deque is quick
-            newest = list(islice(reversed(self._window), behind))
-            newest.reverse()
-            return newest
-        return islice(self._window, start, start + limit)
+        found = self._window.slice(max(after, self._window.base), limit)
+        return [] if found is None else found.changes
 
     def _bodies(self, after: int, limit: int, rich: bool) -> tuple[list[bytes], bool]:
         bodies: list[bytes] = []
         total = 0
-        for entry in self._from(after, limit):
-            if rich:
-                if entry.rich is None:
-                    entry.rich = self._encode_body(entry.change, True)
-                body = entry.rich
-            else:
-                body = entry.change.json
+        for change in self.window(after, limit):
+            body = self._rich_body(change) if rich else change.json
             total += len(body) + 1
             if bodies and total > framing.MAX_BYTES:
                 break
             bodies.append(body)
         return bodies, after + len(bodies) < self.head
+
+    def _rich_body(self, change: Change) -> bytes:
+        body = self._rich.get(change.seq)
+        if body is None:
+            body = self._encode_body(change, True)
+            if change.seq > self.head - RICH_KEPT:
+                self._rich[change.seq] = body
+                while len(self._rich) > RICH_KEPT:
+                    del self._rich[next(iter(self._rich))]
+        return body
 
     def _encode_body(self, change: Change, rich: bool) -> bytes:
         item = change.item() if rich else None

@@ -13,18 +13,20 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from afeed.channel import Channel
-from afeed.core.change import Change
+from afeed.core.change import REMOVED, Change
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.health import Check
 from afeed.core.item import Item
-from afeed.core.present import present
+from afeed.core.present import Present, present
 from afeed.interfaces import (
     FeedPage,
     IArchive,
     IFeed,
     ILiveLog,
     IWitness,
+    Lineage,
     PageItem,
+    Slice,
     Testimony,
 )
 
@@ -149,19 +151,17 @@ class Hub:
         lineage = await self._live_log.lineage(event)
         head = await self._live_log.head(event)
         after = max(0, head.seq - self._window)
+        removed = await self._removed_unarchived(event, lineage, after)
         changes: list[Change] = []
         while True:
-            found = await self._live_log.read(event, after, READ_LIMIT)
-            if found.epoch != lineage.epoch:
-                raise LogUnavailable("the log began a new epoch while it was read")
+            found = await self._read(event, lineage, after)
             if changes and found.first_seq != after + 1:
                 changes.clear()  # trimmed meanwhile: what is left must be without a hole
             changes += found.changes
             after = found.first_seq + len(found.changes) - 1
             if not found.changes:
                 break
-        channel.floor = None
-        channel.reset(lineage.epoch, lineage.ancestors, after, changes, RETURN_MS)
+        channel.reset(lineage, after, changes, removed, RETURN_MS)
         if channel.first == 1:
             channel.floor = 1
         else:
@@ -170,20 +170,48 @@ class Hub:
             except ArchiveUnavailable:
                 pass  # asked again when a client needs it
 
+    async def _read(self, event: str, lineage: Lineage, after: int) -> Slice:
+        found = await self._live_log.read(event, after, READ_LIMIT)
+        if found.epoch != lineage.epoch:
+            raise LogUnavailable("the log began a new epoch while it was read")
+        return found
+
+    async def _removed_unarchived(self, event: str, lineage: Lineage, upto: int) -> dict[str, int]:
+        """The removals up to ``upto`` that the archive does not have yet: what it tells of these items is not
+        to be shown any more.  The log still holds them, because it is trimmed behind the archive."""
+        try:
+            archived = await self._archive.position(event)
+        except ArchiveUnavailable:
+            archived = None
+        after = 0 if archived is None else archived.seq
+        removed: dict[str, int] = {}
+        while after < upto:
+            found = await self._read(event, lineage, after)
+            if not found.changes:
+                break
+            for change in found.changes:
+                if change.type == REMOVED and change.id is not None:
+                    removed[change.id] = change.seq
+            after = found.changes[-1].seq
+        return removed
+
+    def copied(self, event: str, seq: int) -> None:
+        """The archive has everything of ``event`` up to ``seq``."""
+        self.channels[event].copied(seq)
+
     async def find_floor(self, channel: Channel) -> int:
         """The oldest seq of the event that exists anywhere.  Raises
         :class:`~afeed.core.errors.ArchiveUnavailable` while it cannot be known."""
-        if channel.floor is None:
+        while channel.floor is None:
+            epoch = channel.epoch
             first, last = await self._archive.extent(channel.event)
             try:
                 held = (await self._live_log.read(channel.event, 0, 1)).first_seq
             except LogUnavailable:
                 held = channel.first
-            channel.floor = min(held, first) if last >= first else held
+            if channel.epoch == epoch:  # else all of this was about another log
+                channel.floor = min(held, first) if last >= first else held
         return channel.floor
-
-    def _floor(self, channel: Channel) -> Deferred[int]:
-        return Deferred.fromCoroutine(self.find_floor(channel))
 
     async def _from_log_or_archive(self, event: str, after: int, limit: int) -> list[Change]:
         try:
@@ -201,6 +229,9 @@ class Hub:
             raise ArchiveUnavailable(f"the changes {after + 1} to {changes[0].seq - 1} are gone")
         return changes
 
+    def _floor(self, channel: Channel) -> Deferred[int]:
+        return Deferred.fromCoroutine(self.find_floor(channel))
+
     def _older(self, event: str, after: int, limit: int) -> Deferred[list[Change]]:
         return Deferred.fromCoroutine(self._from_log_or_archive(event, after, limit))
 
@@ -212,26 +243,48 @@ class Hub:
 
     async def _page(self, channel: Channel, limit: int, before: int | None) -> FeedPage:
         if not channel.ready:
-            raise ArchiveUnavailable("the live log has not been read yet")
+            return await self._page_without_log(channel.event, limit, before)
         # One more than asked for tells whether there is an older page.
         state = present(channel.newest_first(), limit + 1, before)
         cursor, first = channel.cursor, channel.first
         items = [_page_item(seq, change) for seq, change in state.posted]
         if len(items) <= limit and first > 1:
             bound = first if before is None else min(before, first)
-            wanted = limit + 1 - len(items) + len(state.removed)
             try:
-                older = await self._archive.items(channel.event, wanted, bound)
+                items += await self._older_items(channel.event, limit + 1 - len(items), bound, first, state)
             except ArchiveUnavailable:
                 if not items:
                     raise
                 return FeedPage(items, cursor, bound)  # what is at hand; the older page says what is wrong
-            for found in older:
-                if found.item.id in state.removed:
-                    continue
-                edit = state.edited.get(found.item.id)
-                items.append(found if edit is None else _page_item(found.seq, edit))
-        return FeedPage(items[:limit], cursor, items[limit - 1].seq if len(items) > limit else None)
+        older = items[limit - 1].seq if len(items) > limit else None
+        # Something may have been removed while the archive was asked.
+        shown = [found for found in items[:limit] if not channel.is_removed(found.item.id)]
+        return FeedPage(shown, cursor, older)
+
+    async def _page_without_log(self, event: str, limit: int, before: int | None) -> FeedPage:
+        """A log that was away from the start is no reason to show nothing: the archive has nearly all."""
+        archived = await self._archive.position(event)
+        if archived is None:
+            raise ArchiveUnavailable("neither the live log nor the archive can tell what was posted")
+        items = await self._archive.items(event, limit + 1, before)
+        older = items[limit - 1].seq if len(items) > limit else None
+        return FeedPage(items[:limit], f"{archived.epoch}:{archived.seq}", older)
+
+    async def _older_items(
+        self, event: str, limit: int, before: int, first: int, newer: Present
+    ) -> list[PageItem]:
+        """Up to ``limit`` items from the archive, corrected by what ``newer`` says of them."""
+        archived = await self._archive.position(event)
+        if archived is None or archived.seq < first - 1:
+            # What lies between is in the log alone; a page that left it out would hide posts.
+            raise ArchiveUnavailable("the archive is catching up with the live log")
+        found = await self._archive.items(event, limit + len(newer.removed), before)
+        items: list[PageItem] = []
+        for one in found:
+            edit = newer.edited.get(one.item.id)
+            if one.item.id not in newer.removed:
+                items.append(one if edit is None else _page_item(one.seq, edit))
+        return items[:limit]
 
     # -- IWitness
 

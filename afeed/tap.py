@@ -119,7 +119,7 @@ def assemble(
     archive = SqlArchive(store.archive, reactor, now)
     metrics = Metrics(now)
     hub = Hub({slug: made.render for slug, made in fragments.items()}, live_log, archive, reactor, store.window)
-    strainer = Strainer(live_log, archive, tuple(fragments), reactor, rng, on_copied=lambda event, seq: None)
+    strainer = Strainer(live_log, archive, tuple(fragments), reactor, rng, on_copied=hub.copied)
     intake = Intake(live_log, reactor, metrics, now)
     push = Push(_push_tokens(settings), live_log, metrics, now)
     sources = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -14,7 +15,7 @@ from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.item import Item
 from afeed.hub import Hub
-from afeed.interfaces import FeedPage, IFeed, IWitness, Lineage, Slice
+from afeed.interfaces import FeedPage, IFeed, IWitness, Lineage, PageItem, Slice
 from tests.fakes import MemoryArchive, MemoryLog, a_post
 
 
@@ -199,7 +200,103 @@ class HubTests(SynchronousTestCase):
         found = self.successResultOf(Deferred.fromCoroutine(channel.seek(Cursor("e1", 3))))
         self.assertEqual(found, Resume(3, None))
 
+    def test_a_removal_outlives_the_window_until_the_archive_has_heard_of_it(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        self.log.append("e", None, [Removed("push:5")])
+        self.post(31, 60)
+        channel = hub.channels["e"]
+        bodies = self.successResultOf(Deferred.fromCoroutine(channel.history(4, 1, rich=False)))
+        self.assertIn(b'"redacted"', bodies[0])
+        hub.copied("e", 30)
+        self.assertTrue(channel.is_removed("push:5"))
+        hub.copied("e", 31)
+        self.assertFalse(channel.is_removed("push:5"))
+
+    def test_a_removal_the_archive_has_not_heard_of_is_known_after_a_restart_too(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        self.log.append("e", None, [Removed("push:5")])
+        self.log.window = 100
+        self.post(31, 60)
+        channel = self.start(window=10).channels["e"]
+        self.assertGreater(channel.first, 31)
+        bodies = self.successResultOf(Deferred.fromCoroutine(channel.history(4, 1, rich=False)))
+        self.assertIn(b'"redacted"', bodies[0])
+
+    def test_a_subscriber_that_fails_is_sent_away_and_the_others_hear_everything(self) -> None:
+        hub = self.start()
+        failing, listener = Listener(), Listener()
+        failing.changed = lambda first, last: 1 / 0  # type: ignore[method-assign]
+        hub.channels["e"].subscribers += [failing, listener]
+        self.post(1, 2)
+        self.assertEqual(failing.heard, ["ended"])
+        self.assertEqual(listener.heard, [(1, 2)])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_there_is_more_as_soon_as_there_is_more(self) -> None:
+        hub = self.start()
+        self.post(1, 5)
+        channel = hub.channels["e"]
+        first = channel.updates(3, 2, None, rich=False)
+        self.post(6, 7)
+        then = channel.updates(3, 2, None, rich=False)
+        assert first is not None
+        assert then is not None
+        self.assertIn(b'"more":false', first)
+        self.assertIn(b'"more":true', then)
+
+    def test_the_newest_are_those_that_fit_into_one_answer(self) -> None:
+        hub = self.start()
+        self.log.append("e", None, [a_post(number, "x" * 60_000) for number in range(1, 9)])
+        channel = hub.channels["e"]
+        after = channel.newest_after(8, rich=False)
+        body = channel.updates(after, 8, None, rich=False)
+        assert body is not None
+        self.assertEqual([change["seq"] for change in json.loads(body)["changes"]], [7, 8])
+
+    def test_large_items_do_not_fill_the_memory(self) -> None:
+        hub = self.start(window=10_000)
+        for start in range(0, 600, 100):
+            self.log.append("e", None, [a_post(start + n, "x" * 60_000) for n in range(100)])
+        held = sum(len(change.stored) for change in hub.channels["e"].newest_first())
+        self.assertLess(held, 20 * 1024 * 1024)
+        self.assertEqual(hub.channels["e"].head, 600)
+
     # -- pages
+
+    def test_without_a_log_a_page_shows_what_the_archive_has(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        self.log.fault = LogUnavailable("no route")
+        hub = self.start()
+        page = self.page(hub, limit=5)
+        self.assertEqual(self.ids(page), [f"push:{n}" for n in (30, 29, 28, 27, 26)])
+        self.assertEqual((page.cursor, page.older), ("e1:30", 26))
+
+    def test_posts_that_only_the_log_holds_are_never_left_out_of_a_page(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        self.log.window = 1000
+        self.post(31, 100)
+        hub = self.start(window=10)
+        page = self.page(hub, limit=50)
+        self.assertEqual((len(page.items), page.older), (10, 91))
+        self.failureResultOf(hub.page("e", 50, page.older), ArchiveUnavailable)
+
+    def test_what_is_removed_while_the_archive_is_asked_is_not_shown(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        asked: Deferred[list[PageItem]] = Deferred()
+        items, self.archive.items = self.archive.items, lambda *_: asked  # type: ignore[method-assign]
+        waiting = hub.page("e", 50)
+        self.log.append("e", None, [Removed("push:3"), Removed("push:28")])
+        asked.callback(self.successResultOf(items("e", 50, 21)))
+        shown = self.ids(self.successResultOf(waiting))
+        self.assertNotIn("push:3", shown)
+        self.assertNotIn("push:28", shown)
 
     def test_a_page_has_the_newest_items_and_says_whether_there_are_older(self) -> None:
         self.post(1, 7)

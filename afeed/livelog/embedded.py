@@ -25,7 +25,7 @@ from afeed.core.recovery import Line, Plan, record_of
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
 from afeed.livelog.database import Database, State
 from afeed.livelog.settle import Moved, Outcome, renewed, settle
-from afeed.livelog.window import Window
+from afeed.window import Window
 from afeed.livelog.writer import IReactor, Writer
 
 FILE = "live.sqlite3"

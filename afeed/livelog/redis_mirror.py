@@ -13,7 +13,7 @@ from afeed.core.cursor import Ancestor
 from afeed.core.errors import LogUnavailable
 from afeed.interfaces import IWitness, Testimony
 from afeed.livelog.redis_commands import Commands
-from afeed.livelog.window import Window
+from afeed.window import Window
 
 #: How many changes per event are read into memory at first.
 PRELOAD = 500

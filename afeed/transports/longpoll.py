@@ -55,7 +55,7 @@ class Polls:
         """Answer at once if there is anything to say, else when there is or the time is over."""
         channel = self._channel
         if asked.cursor is None:
-            found: Resume | None = Resume(max(channel.head - asked.limit, channel.first - 1), None)
+            found: Resume | None = Resume(channel.newest_after(asked.limit, asked.rich), None)
             wait = 0
         else:
             found = channel.locate(asked.cursor)

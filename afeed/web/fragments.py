@@ -14,6 +14,7 @@ from zlib import crc32
 import attrs
 from jinja2 import Template
 from markupsafe import Markup
+from twisted.logger import Logger
 
 from afeed.core.item import Author, Item, Media, Quote
 from afeed.web.links import image_url, language, page_url
@@ -55,8 +56,14 @@ class _Picture:
     credit: str
 
 
+#: What is left of an item that the template fails on: its id and its escaped text.
+_PLAIN = Markup('<article class="item" id="item-{}"><div class="body" dir="auto"><p>{}</p></div></article>')
+
+
 class Fragments:
     """Renders the items of one event, whose ``timezone`` gives the times their first, plain form."""
+
+    _log = Logger()
 
     def __init__(self, timezone: tzinfo = UTC) -> None:
         self._timezone = timezone
@@ -64,8 +71,13 @@ class Fragments:
         self._kept: Callable[[Item], str] = lru_cache(maxsize=KEPT)(self._render)
 
     def render(self, item: Item) -> str:
-        """The item's ``<article id="item-<id>">``."""
-        return self._kept(item)
+        """The item's ``<article id="item-<id>">``; never raises, because one odd item must not cost anybody
+        the others."""
+        try:
+            return self._kept(item)
+        except Exception:
+            self._log.failure("{id} cannot be shown as it should be; its text is shown alone", id=item.id)
+            return str(_PLAIN.format(item.id, item.text))
 
     def _render(self, item: Item) -> str:
         return self._template.render(
@@ -131,9 +143,8 @@ def _quoted(quote: Quote) -> dict[str, object]:
 
 
 def _plain_time(created_at: str, timezone: tzinfo) -> str:
-    """``2026-11-21 09:00`` at the event; what is no time stays as it is."""
+    """``2026-11-21 09:00`` at the event; what is no time, or none there, stays as it is."""
     try:
-        moment = datetime.fromisoformat(created_at)
-    except ValueError:
+        return datetime.fromisoformat(created_at).astimezone(timezone).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError):
         return created_at
-    return moment.astimezone(timezone).strftime("%Y-%m-%d %H:%M")

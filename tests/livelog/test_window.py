@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.change import REMOVED, Change, compose
 from afeed.core.draft import Removed, prepare
-from afeed.livelog.window import Window
+from afeed.window import Window
 from tests.livelog.samples import AT, posted
 
 

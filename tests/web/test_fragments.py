@@ -35,6 +35,20 @@ class PostTests(SynchronousTestCase):
     def test_a_time_that_is_none_is_shown_as_it_is(self) -> None:
         self.assertIn(">yesterday</time>", Fragments().render(make_item(created_at="yesterday")))
 
+    def test_a_time_that_does_not_exist_at_the_event_is_shown_as_it_is(self) -> None:
+        for moment in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
+            for zone in ("Asia/Tokyo", "America/Los_Angeles"):
+                fragment = Fragments(ZoneInfo(zone)).render(make_item(created_at=moment))
+                self.assertIn(moment[:4], fragment)
+
+    def test_an_item_that_cannot_be_rendered_still_shows_its_text(self) -> None:
+        fragments = Fragments()
+        fragments._kept = lambda item: 1 / 0  # type: ignore[assignment,return-value]
+        fragment = fragments.render(make_item(id="x:1", text="<b>hello</b>"))
+        self.assertIn('id="item-x:1"', fragment)
+        self.assertIn("&lt;b&gt;hello", fragment)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_the_text_knows_its_language_and_finds_its_direction(self) -> None:
         (_, body), *_ = render(make_item(lang="he")).classed("body")
         self.assertEqual((body["lang"], body["dir"]), ("he", "auto"))

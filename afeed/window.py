@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from afeed.core.change import REDACTED, REMOVED, Change
 from afeed.interfaces import Slice
@@ -51,6 +51,17 @@ class Window:
             return None
         last = min(self.head, after + limit)
         return Slice(self.epoch, after + 1, [self._changes[seq] for seq in range(after + 1, last + 1)])
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def newest_first(self) -> Iterator[Change]:
+        """The changes from the head backwards."""
+        return (self._changes[seq] for seq in range(self.head, self.base, -1))
+
+    def seqs_of(self, item_id: str) -> list[int]:
+        """Where changes about this item stand, redacted ones not counted."""
+        return self._seqs.get(item_id, [])
 
     def _redact(self, item_id: str) -> None:
         for seq in self._seqs.pop(item_id, ()):
