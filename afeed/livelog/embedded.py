@@ -14,19 +14,21 @@ from random import Random
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from afeed.core.change import Change, timestamp
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Draft, Record, prepare
-from afeed.core.errors import LeaseLost, LogUnavailable
+from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
 from afeed.core.health import Check
 from afeed.core.recovery import Line, Plan, record_of
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
 from afeed.livelog.database import Database, State
+from afeed.livelog.room import Room
 from afeed.livelog.settle import Moved, Outcome, renewed, settle
-from afeed.window import Window
 from afeed.livelog.writer import IReactor, Writer
+from afeed.window import Window
 
 FILE = "live.sqlite3"
 
@@ -70,7 +72,7 @@ class EmbeddedLog:
         self._bytes: dict[str, int] = {}
         self._watchers: list[Callable[[str], None]] = []
         self._changed: dict[str, None] = {}
-        self._full: set[str] = set()
+        self._room = Room(self._bytes, max_log_bytes)
         self._gates: dict[str, list[Deferred[None]]] = {}
         self._retries: dict[str, IDelayedCall] = {}
         self._probe_call: IDelayedCall | None = None
@@ -188,8 +190,13 @@ class EmbeddedLog:
             )
         records = [prepare(draft) for draft in drafts]
         at = timestamp(self._now())
+        before = 0
 
         def work(database: Database) -> tuple[list[Recorded], list[Change], int]:
+            nonlocal before
+            held = database.state(event)
+            assert held is not None
+            before = held.bytes
             if lease is not None and lease != self.lease_holder:
                 raise LeaseLost("another node runs the sources now")
             recorded, changes = database.append(event, epoch, records, at, position)
@@ -203,7 +210,12 @@ class EmbeddedLog:
                 self._windows[event].extend(changes)
                 self._changed[event] = None
 
-        return self._writer.write(work, apply).addCallback(lambda result: result[0])
+        def refused(failure: Failure) -> Failure:
+            if failure.check(LogFull):
+                self._room.refused(event, before)
+            return failure
+
+        return self._writer.write(work, apply).addCallbacks(lambda result: result[0], refused)
 
     def _settled(self) -> None:
         """A group was committed and is in memory: now tell of it."""
@@ -291,6 +303,9 @@ class EmbeddedLog:
                 "data_dir. Sources hold what they have and try again.",
                 data=data,
             )
+        full = self._room.trouble()
+        if full is not None:
+            return Check(name="live_log", state="failed", detail=full, data=data)
         return Check(name="live_log", state="ok", detail="The live log can be written.", data=data)
 
 

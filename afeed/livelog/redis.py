@@ -30,6 +30,7 @@ from afeed.livelog.redis_mirror import Mirror
 from afeed.livelog.redis_restore import RedisRestoring
 from afeed.livelog.redis_server import examine
 from afeed.livelog.redis_wire import Connector, RedisWire
+from afeed.livelog.room import Room
 from afeed.livelog.settle import settle
 
 #: How often, in seconds, the heads are compared with what is known: hints may get lost.
@@ -71,6 +72,7 @@ class RedisLog:
         self._window_size = window
         self._max_log_bytes = max_log_bytes
         self._mirror = Mirror(window)
+        self._room = Room(self._mirror.bytes, max_log_bytes)
         name = f"Redis at {self._address}"
         self._link: Link[RedisWire] = Link(name, connector.connect, self._greet, self._lost, reactor, rng)
         self._hints: Link[RedisWire] = Link(
@@ -101,6 +103,7 @@ class RedisLog:
             self._appends[event] = Appends(
                 event,
                 self._mirror,
+                self._room,
                 self._reactor,
                 self._max_log_bytes,
                 usable=self._usable,
@@ -367,6 +370,9 @@ class RedisLog:
             return check("failed", f"Redis at {self._address} cannot be used: {self._link.trouble}.")
         if self._write_trouble is not None:
             return check("failed", f"Redis refuses to record: {self._write_trouble}.")
+        full = self._room.trouble()
+        if full is not None:
+            return check("failed", full)
         if self._warning is not None:
             return check("degraded", self._warning + ".")
         return check("ok", "Redis records.")

@@ -18,6 +18,7 @@ from afeed.core.errors import EpochChanged, LeaseLost, LogFull, LogUnavailable
 from afeed.interfaces import Recorded
 from afeed.livelog.redis_commands import Appended, Batch, Commands, ServerError
 from afeed.livelog.redis_mirror import Mirror
+from afeed.livelog.room import Room
 
 #: How long an append waits for a Redis that is away or being restored, in seconds.
 PATIENCE_SECONDS = 3.0
@@ -54,6 +55,7 @@ class Appends:
         self,
         event: str,
         mirror: Mirror,
+        room: Room,
         reactor: IReactorTime,
         max_bytes: int,
         *,
@@ -63,6 +65,7 @@ class Appends:
     ) -> None:
         self._event = event
         self._mirror = mirror
+        self._room = room
         self._reactor = reactor
         self._max_bytes = max_bytes
         self._usable = usable
@@ -155,6 +158,8 @@ class Appends:
             if kind != "-"
         ]
         self._mirror.bytes[self._event] = appended.bytes
+        if _ends_full(appended):
+            self._room.refused(self._event, appended.bytes)
         if not self._mirror.add(self._event, appended.epoch, appended.first, changes):
             try:
                 # Another node was in between: see its changes first.
@@ -178,6 +183,16 @@ class Appends:
             f"the live log of {self._event} has reached max_log_bytes ({self._max_bytes}) because the archive "
             "does not follow: bring the archive back, or raise max_log_bytes"
         )
+
+
+def _ends_full(appended: Appended) -> bool:
+    """Whether an append was refused for want of room and none after it in the group found some."""
+    for word, results in reversed(appended.outcomes):
+        if word == "full":
+            return True
+        if any(kind != "-" for _, kind in results):
+            return False
+    return False
 
 
 def _size(batch: Batch) -> int:

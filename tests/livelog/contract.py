@@ -657,6 +657,55 @@ class LiveLogContract(LiveLogFixture):
         check = (await self.open()).check()
         self.assertEqual((check.name, check.state), ("live_log", "ok"))
 
+    async def fill(self) -> Any:
+        """A log whose last append was refused for want of room."""
+        self.window, self.max_log_bytes = 1, 5000
+        log = await self.open()
+        await self.append(log, *(post(n, text="x" * 800) for n in range(2)))
+        with self.assertRaises(LogFull):
+            await self.append(log, post(2, text="x" * 800))
+        return log
+
+    async def test_health_is_red_while_the_log_is_full(self) -> None:
+        log = await self.fill()
+        check = log.check()
+        self.assertEqual(check.state, "failed")
+        self.assertIn("max_log_bytes", check.detail)
+        self.assertIn("e", check.detail)
+        await self.append(log, post(0, text="x" * 800))
+        self.assertEqual(log.check().state, "failed", "a repetition needs no room and shows none")
+
+    async def test_health_is_green_again_after_an_append_that_found_room(self) -> None:
+        log = await self.fill()
+        await self.append(log, post(2))
+        self.assertEqual(log.check().state, "ok")
+
+    async def test_health_is_green_again_after_a_trim_that_made_room(self) -> None:
+        log = await self.fill()
+        await log.trim("e", 0)
+        self.assertEqual(log.check().state, "failed", "nothing was trimmed")
+        await log.trim("e", 1)
+        self.assertEqual(log.check().state, "ok")
+
+    async def test_health_is_green_after_a_full_log_took_the_next_append_of_the_same_moment(self) -> None:
+        self.max_log_bytes = 5000
+        log = await self.open()
+        await self.append(log, *(post(n, text="x" * 800) for n in range(2)))
+        refused = log.append("e", None, [post(2, text="x" * 800)])
+        taken = log.append("e", None, [post(3)])
+        with self.assertRaises(LogFull):
+            await refused
+        await taken
+        self.assertEqual(log.check().state, "ok")
+
+    async def test_health_is_red_when_the_log_has_exactly_reached_its_limit(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        self.max_log_bytes = log.check().data["bytes"]["e"]
+        await self.close(log)
+        log = await self.open()
+        self.assertEqual(log.check().state, "failed")
+
     async def test_a_stopped_log_says_so(self) -> None:
         log = await self.open()
         await self.close(log)
