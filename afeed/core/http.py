@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from afeed.core.errors import BadInput
@@ -14,9 +16,24 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+#: Any of these says that the peer speaks for somebody else.
 _FORWARDING = frozenset(
-    {b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-forwarded-host", b"x-forwarded-proto"}
+    {
+        b"forwarded",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-forwarded-server",
+        b"x-real-ip",
+    }
 )
+#: So many hops are looked at.
+_MAX_HOPS = 20
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+(?=:)))(?::[0-9]{1,5})?\Z")
 
 REASONS = {
     200: b"OK",
@@ -67,8 +84,10 @@ def bounded_number(members: dict[str, str], name: str, default: int, low: int, h
     if text is None:
         return default
     digits = text[1:] if text[:1] == "-" else text
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 12:
+    if not (digits.isascii() and digits.isdigit()):
         raise BadInput(f"{name} is a whole number from {low} to {high}")
+    if len(digits) > 12:  # whatever it is, it is out of range
+        return low if digits is not text else high
     return max(low, min(high, int(text)))
 
 
@@ -113,35 +132,65 @@ def _within(address: Address | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(address.version == net.version and address in net for net in networks)
 
 
+class _Hops(NamedTuple):
+    """What ``X-Forwarded-For`` says: the nearest address that is known, and whether that is the client's own
+    and not merely the last proxy before something unreadable."""
+
+    nearest: str
+    named: bool
+
+
+def _hops(peer: str, headers: Iterable[Header], proxies: tuple[Network, ...]) -> _Hops:
+    """Walk back from the trusted ``peer``, as long as those who speak are trusted themselves."""
+    chain = [
+        hop
+        for name, value in headers
+        if name == b"x-forwarded-for"
+        for hop in value.decode("latin-1").split(",")
+    ]
+    nearest = peer
+    for hop in reversed(chain[-_MAX_HOPS:]):
+        address = _hop(hop.strip())
+        if address is None:
+            return _Hops(nearest, named=False)
+        nearest = str(address)
+        if not _within(address, proxies):
+            return _Hops(nearest, named=True)
+    return _Hops(nearest, named=0 < len(chain) <= _MAX_HOPS)
+
+
+def _hop(text: str) -> Address | None:
+    """An address of ``X-Forwarded-For``, which some proxies give with a port and IPv6 with brackets."""
+    match = _WITH_PORT.match(text)
+    return _address(match[1] or match[2] if match is not None else text)
+
+
 def client_address(peer: str, headers: Iterable[Header], trusted: Iterable[Network]) -> str:
     """The address of who asks: the peer, or, as far as the peer and the hops before it are trusted proxies,
     the last address of ``X-Forwarded-For`` that is not one of them."""
-    networks = tuple(trusted)
-    if not networks or not _within(_address(peer), networks):
+    proxies = tuple(trusted)
+    if not proxies or not _within(_address(peer), proxies):
         return peer
-    chain = b",".join(value for name, value in headers if name == b"x-forwarded-for")
-    found = peer
-    for hop in reversed(chain.decode("latin-1").split(",")[-20:]):
-        address = _address(hop.strip())
-        if address is None:
-            break
-        found = str(address)
-        if not _within(address, networks):
-            break
-    return found
+    return _hops(peer, headers, proxies).nearest
 
 
 def is_internal(
     peer: str, headers: Iterable[Header], trusted: Iterable[Network], internal: Iterable[Network]
 ) -> bool:
-    """Whether health details and metrics may be shown.  Forwarding headers from a peer that is no trusted
-    proxy mean that somebody stands in between, so such a request is never internal."""
+    """Whether health details and metrics may be shown.
+
+    Forwarding headers mean that somebody stands in between.  Such a request is internal only if that is a
+    trusted proxy, and it names an internal client in ``X-Forwarded-For``; a client whom it names in another
+    header, unreadably or not at all may be anybody.
+    """
     headers = tuple(headers)
-    networks = tuple(trusted)
-    forwarded = any(name in _FORWARDING for name, _ in headers)
-    if forwarded and not _within(_address(peer), networks):
+    if not any(name in _FORWARDING for name, _ in headers):
+        return _within(_address(peer), internal)
+    proxies = tuple(trusted)
+    if not _within(_address(peer), proxies):
         return False
-    return _within(_address(client_address(peer, headers, networks)), internal)
+    hops = _hops(peer, headers, proxies)
+    return hops.named and _within(_address(hops.nearest), internal)
 
 
 def response_head(status: int, headers: Iterable[Header], length: int | None, close: bool) -> bytes:

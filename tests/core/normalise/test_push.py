@@ -219,11 +219,13 @@ class RefusalTests(SynchronousTestCase):
             ),
             (
                 {"created_at": "yesterday"},
-                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z, from 1970 to 2199",
+                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z,"
+                " from 1970 to 2199",
             ),
             (
                 {"created_at": "2026-11-21T17:00:05"},
-                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z, from 1970 to 2199",
+                "item 1, created_at: must be an RFC 3339 time with a zone, such as 2026-11-21T17:00:05Z,"
+                " from 1970 to 2199",
             ),
             ({"url": "javascript:x"}, "item 1, url: must be an http or https URL"),
             ({"lang": "english!"}, "item 1, lang: must be a language tag such as en or pt-BR"),
