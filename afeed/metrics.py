@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 #: Upper bounds in seconds; an attendee should see a post well under a second after it was accepted.
@@ -35,6 +42,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._now = now
         self._readings = _Readings()
+        ProcessCollector(registry=self.registry)
         self.registry.register(self._readings)
         registry = self.registry
         self._items = Counter(

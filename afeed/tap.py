@@ -165,7 +165,7 @@ def assemble(
         None if log_stream is None else observer(log_stream, readable=log_stream.isatty()),
     )
     routes.answer(Health(node.checks, node.ready, routes.viewers, metrics).paths)
-    _offer_readings(metrics, hub, strainer)
+    _offer_readings(metrics, hub, strainer, node)
     return node
 
 
@@ -278,7 +278,12 @@ def _position_of(live_log: ILiveLog, event: str, source: str) -> Callable[[], De
     return lambda: live_log.position(event, source)
 
 
-def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer) -> None:
+def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer, node: Node) -> None:
+    bad = {"ok": 0.0, "degraded": 1.0, "failed": 2.0}
+
+    def states() -> Iterator[tuple[tuple[str, ...], float]]:
+        return (((check.name,), bad[check.state]) for check in node.checks())
+
     def heads() -> Iterator[tuple[tuple[str, ...], float]]:
         return (((event,), channel.head) for event, channel in hub.channels.items())
 
@@ -288,6 +293,7 @@ def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer) -> None:
     def behind_s() -> Iterator[tuple[tuple[str, ...], float]]:
         return (((event,), strainer.lag(event).seconds) for event in hub.channels)
 
+    metrics.reading("afeed_check", "Health checks: 0 ok, 1 degraded, 2 failed.", ("check",), states)
     metrics.reading("afeed_log_head", "The last position of the live log.", ("event",), heads)
     metrics.reading("afeed_strainer_lag_changes", "Changes not yet in the archive.", ("event",), behind)
     metrics.reading("afeed_strainer_lag_seconds", "Since the archive was last level.", ("event",), behind_s)

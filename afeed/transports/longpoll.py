@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -37,11 +36,19 @@ _Question = tuple[int, int, bool]
 @implementer(ISubscriber)
 class Polls:
     """The polls of one channel, those that wait included.  ``delivered(changes, viewers)`` is told when those
-    who waited were answered."""
+    who waited were answered; ``spread`` chooses when, within the milliseconds given, one who is sent away comes
+    back."""
 
-    def __init__(self, channel: Channel, clock: IReactorTime, delivered: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        clock: IReactorTime,
+        spread: Callable[[int], int],
+        delivered: Callable[[int, int], None],
+    ) -> None:
         self._channel = channel
         self._clock = clock
+        self._spread = spread
         self._delivered = delivered
         self._parked: dict[_Question, dict[Exchange, tuple[Header, ...]]] = {}
         self._question_of: dict[Exchange, _Question] = {}
@@ -110,7 +117,9 @@ class Polls:
     def _park(self, exchange: Exchange, question: _Question, wait: int, extra: tuple[Header, ...]) -> None:
         self._parked.setdefault(question, {})[exchange] = extra
         self._question_of[exchange] = question
-        self._deadlines.set(exchange, self._clock.seconds() + wait - 1)  # noticed up to a second late
+        # A deadline is noticed up to two seconds late, by the wheel's slots and the sweep between them, and
+        # ``wait`` is the longest that a client is prepared to wait.
+        self._deadlines.set(exchange, self._clock.seconds() + max(0, wait - 2))
         exchange.gone = lambda: self._unpark(exchange)
 
     def _unpark(self, exchange: Exchange) -> tuple[Header, ...]:
@@ -125,28 +134,58 @@ class Polls:
 
     def changed(self, first: int, last: int) -> None:
         """See :class:`~afeed.interfaces.ISubscriber`."""
-        if not self._parked:
-            return
-        parked, self._parked = self._parked, {}
         answered = len(self._question_of)
-        for (after, limit, rich), waiting in parked.items():
-            body = self._channel.updates(after, limit, None, rich)
+        if not answered:
+            return
+        broken: list[Failure] = []
+        for question in tuple(self._parked):
+            body = self._body(question, broken)
             ready: dict[tuple[Header, ...], bytes] = {}
-            for exchange, extra in waiting.items():
-                del self._question_of[exchange]
-                self._deadlines.discard(exchange)
-                exchange.gone = None
-                if body is None or exchange.connection.closing:
-                    self._answer_again(exchange, after, limit, rich, extra)
-                    continue
-                response = ready.get(extra)
-                if response is None:
-                    head = response_head(
-                        200, (*_HEADERS, *extra, *exchange.connection.common), len(body), False
-                    )
-                    response = ready[extra] = head + body
-                exchange.respond_ready(response)
+            for exchange in tuple(self._parked.get(question, ())):
+                if exchange in self._question_of:
+                    self._answer_parked(exchange, question, body, ready, broken)
+        for failure in broken[:1]:  # they break all alike
+            _log.failure(
+                "{event}: answering {count} polls failed", failure, event=self._channel.event, count=len(broken)
+            )
         self._delivered(last - first + 1, answered)
+
+    def _body(self, question: _Question, broken: list[Failure]) -> bytes | None:
+        """The answer to ``question``; None when it has to be made for each who asks."""
+        after, limit, rich = question
+        try:
+            return self._channel.updates(after, limit, None, rich)
+        except Exception:  # the other questions are to be answered
+            broken.append(Failure())
+            return None
+
+    def _answer_parked(
+        self,
+        exchange: Exchange,
+        question: _Question,
+        body: bytes | None,
+        ready: dict[tuple[Header, ...], bytes],
+        broken: list[Failure],
+    ) -> None:
+        """Answer one who waits; whatever goes wrong with it is added to ``broken`` and ends there."""
+        after, limit, rich = question
+        extra = self._unpark(exchange)
+        if body is None or exchange.connection.closing:
+            try:
+                self._answer_again(exchange, after, limit, rich, extra)
+            except Exception:
+                broken.append(Failure())
+                exchange.error(500, "internal", "this should not have happened; it has been logged", extra)
+            return
+        response = ready.get(extra)
+        if response is None:
+            head = response_head(200, (*_HEADERS, *extra, *exchange.connection.common), len(body), False)
+            response = ready[extra] = head + body
+        try:
+            exchange.respond_ready(response)
+        except Exception:  # how much of it was sent is not known, so nothing else can be said
+            broken.append(Failure())
+            exchange.connection.transport.abortConnection()
 
     def _answer_again(
         self, exchange: Exchange, after: int, limit: int, rich: bool, extra: tuple[Header, ...]
@@ -166,10 +205,10 @@ class Polls:
             self._answer(exchange, after, limit, None, rich, self._unpark(exchange))
 
     def ended(self, retry_ms: int) -> None:
-        """See :class:`~afeed.interfaces.ISubscriber`.  Nobody has missed anything yet: an empty answer with
-        the position each of them asked for, and their next poll learns of a new epoch."""
+        """See :class:`~afeed.interfaces.ISubscriber`.  Everybody is answered 503 and told when to ask again;
+        nobody has missed anything yet, and who asks at the same position learns of a new epoch."""
         for exchange, (after, _, _) in tuple(self._question_of.items()):
-            extra: Any = self._unpark(exchange)
-            exchange.error(
-                503, "restarting", f"come back at position {after}", ((b"Retry-After", b"1"), *extra)
-            )
+            extra = self._unpark(exchange)
+            seconds = max(1, -(-self._spread(retry_ms) // 1000))
+            retry: Header = (b"Retry-After", b"%d" % seconds)
+            exchange.error(503, "restarting", f"come back at position {after}", (retry, *extra))

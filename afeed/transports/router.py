@@ -78,6 +78,7 @@ class Routes:
             b"ws": self._no_socket,
             b"items": self._items,
         }
+        self._stopping = False
         self._sweep = LoopingCall(self._swept)
         self._sweep.clock = clock
         metrics.watch_viewers(self.viewers)
@@ -95,7 +96,7 @@ class Routes:
             for transport, encode in _ENCODINGS.items()
             for rich in (False, True)
         }
-        return _Stage(channel, Polls(channel, clock, delivered(POLL)), audiences)
+        return _Stage(channel, Polls(channel, clock, spread, delivered(POLL)), audiences)
 
     def answer(self, paths: Mapping[bytes, Callable[[Exchange], None]]) -> None:
         """Let these paths, which belong to no event, be answered by these functions."""
@@ -106,7 +107,8 @@ class Routes:
         self._sweep.start(1.0, now=False)
 
     def stop(self) -> None:
-        """Nothing more is due."""
+        """Nothing more is due, and who comes now is sent away: the others have been told goodbye already."""
+        self._stopping = True
         if self._sweep.running:
             self._sweep.stop()
 
@@ -147,8 +149,10 @@ class Routes:
             plain(exchange)
             return
         stage, hot = self._find(exchange.path)
-        if stage is None or hot is None:
+        if hot is None:
             self._pages(exchange)
+        elif stage is None:
+            exchange.error(404, "no_event", "there is no event of this name")
         else:
             hot(exchange, stage)
 
@@ -166,6 +170,10 @@ class Routes:
             return None
         if not self._names.may_connect(exchange.header(b"origin")):
             exchange.error(403, "wrong_origin", "pages of other sites may not open WebSockets here")
+            return None
+        if not exchange.header(b"sec-websocket-key") or exchange.header(b"sec-websocket-version") != b"13":
+            version = ((b"Sec-WebSocket-Version", b"13"),)
+            exchange.error(400, "bad_handshake", "this is no handshake of WebSocket version 13", version)
             return None
         protocol = self._new_socket()
         try:
@@ -199,6 +207,10 @@ class Routes:
         return None
 
     def _ready(self, exchange: Exchange, stage: _Stage) -> bool:
+        if self._stopping:
+            headers = (RETRY, *self._shared(exchange))
+            exchange.error(503, "stopping", "afeed is being stopped or restarted", headers)
+            return False
         if not stage.channel.ready:
             headers = (RETRY, *self._shared(exchange))
             exchange.error(503, "log_unavailable", "the live log has not been read yet", headers)

@@ -39,21 +39,16 @@ class Health:
         checks = tuple(self._checks())
         states = {check.state for check in checks}
         worst = next(state for state in ("failed", "degraded", "ok") if state in states or state == "ok")
-        answer: dict[str, object] = {"status": worst}
+        answer: dict[str, object] = {"status": worst, "checks": _told(checks, exchange.internal)}
         if exchange.internal:
-            answer["checks"] = {
-                check.name: {"state": check.state, "detail": check.detail, "data": check.data}
-                for check in checks
-            }
             answer["viewers"] = _nested(self._viewers())
-        else:
-            answer["checks"] = {check.name: {"state": check.state} for check in checks}
         exchange.json(503 if worst == "failed" else 200, answer, (_UNCACHED,))
 
     def readyz(self, exchange: Exchange) -> None:
         """200 once every event can be served, 503 before that and while stopping."""
         ready = self._ready()
-        exchange.json(200 if ready else 503, {"ready": ready}, (_UNCACHED,))
+        answer = {"ready": ready, "checks": _told(self._checks(), exchange.internal)}
+        exchange.json(200 if ready else 503, answer, (_UNCACHED,))
 
     def metrics(self, exchange: Exchange) -> None:
         """The Prometheus text, for ``server.internal`` alone."""
@@ -61,6 +56,12 @@ class Health:
             exchange.error(403, "internal_only", "metrics are only for the addresses in server.internal")
             return
         exchange.respond(200, (_TEXT, _UNCACHED), self._metrics.text())
+
+
+def _told(checks: Iterable[Check], internal: bool) -> dict[str, dict[str, object]]:
+    if not internal:
+        return {check.name: {"state": check.state} for check in checks}
+    return {check.name: {"state": check.state, "detail": check.detail, "data": check.data} for check in checks}
 
 
 def _nested(viewers: dict[tuple[str, str], int]) -> dict[str, dict[str, int]]:

@@ -26,13 +26,13 @@ class AskingTests(SynchronousTestCase):
         self.assertRaises(BadCursor, asking, {"since": "k3f9:1"}, b"")
 
     def test_numbers_are_clamped(self) -> None:
-        found = [asking({"wait": wait}).wait for wait in ("999999", "-1", "0", "31")]
-        self.assertEqual(found, [30, 0, 0, 30])
+        found = [asking({"wait": wait}).wait for wait in ("999999", "-1", "0", "31", "9" * 24, "-" + "9" * 24)]
+        self.assertEqual(found, [30, 0, 0, 30, 30, 0])
         found = [asking({"limit": limit}).limit for limit in ("0", "-1", "1000000000", "201")]
         self.assertEqual(found, [1, 1, 200, 200])
 
     def test_what_is_no_number_is_refused(self) -> None:
-        for value in ("NaN", "1e9", "", "0x10", " 5", "5.0", "١٢", "1" * 13, "--1"):
+        for value in ("NaN", "1e9", "", "0x10", " 5", "5.0", "١٢", "--1"):
             self.assertRaises(BadInput, asking, {"wait": value})
             self.assertRaises(BadInput, asking, {"limit": value})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -261,6 +263,46 @@ class WaitingTests(PollCase):
         caller = self.park()
         self.house.stop()
         self.assertEqual((caller.answer.status, caller.answer.error), (503, "restarting"))
+
+    def test_those_sent_away_come_back_within_the_time_allowed_and_not_all_at_once(self) -> None:
+        moments = iter((0, 1, 1000, 1001, 3000))
+        self.house = House(spread=lambda most: next(moments) if most == 3000 else self.fail(str(most)))
+        callers = [self.park() for _ in range(5)]
+        self.house.hub.stop(3000)
+        self.assertEqual(
+            [caller.answer.headers["retry-after"] for caller in callers], ["1", "1", "1", "2", "3"]
+        )
+
+    def test_a_poll_that_breaks_does_not_leave_the_others_hanging(self) -> None:
+        callers = [self.park(f"since=e1:0&limit={limit}") for limit in (1, 2, 2, 3)]
+        channel = self.house.channel
+        updates = channel.updates
+
+        def broken(after: int, limit: int, *rest: Any) -> bytes | None:
+            if limit == 2:
+                raise ZeroDivisionError
+            return updates(after, limit, *rest)
+
+        self.patch(channel, "updates", broken)
+        self.house.post()
+        self.assertEqual([caller.answer.status for caller in callers], [200, 500, 500, 200])
+        self.assertEqual(callers[1].answer.error, "internal")
+        self.assertEqual(self.waiting(), 0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.house.post()
+
+    def test_a_connection_that_breaks_while_it_is_answered_is_cut_and_the_others_are_answered(self) -> None:
+        callers = [self.park() for _ in range(3)]
+
+        def broken(data: bytes) -> None:
+            raise ZeroDivisionError
+
+        self.patch(callers[1].transport, "write", broken)
+        self.house.post()
+        self.assertEqual([seqs(callers[at].answer) for at in (0, 2)], [[1], [1]])
+        self.assertTrue(callers[1].transport.disconnected)
+        self.assertEqual(self.waiting(), 0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class OtherSitesTests(PollCase):

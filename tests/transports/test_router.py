@@ -14,12 +14,17 @@ class RouterTests(SynchronousTestCase):
         self.house = House()
 
     def test_what_is_no_hot_path_goes_to_the_pages(self) -> None:
-        paths = ["/", "/e", "/e/", "/e/wall", "/nowhere/updates", "/e/updates/", "/e/updates/x", "//updates"]
-        paths += ["/e//updates", "/E/updates", "/e/UPDATES", "/e%2fupdates", "/../../etc/passwd"]
+        paths = ["/", "/e", "/e/", "/e/wall", "/nowhere", "/e/updates/", "/e/updates/x"]
+        paths += ["/e//updates", "/e/UPDATES", "/e%2fupdates", "/../../etc/passwd"]
         paths += ["/%2e%2e%2fetc", "/%00.js", "//evil", "/healthz/"]
         for path in paths:
             self.house.ask(path)
         self.assertEqual([exchange.path.decode() for exchange in self.house.page_requests], paths)
+
+    def test_an_event_that_does_not_exist_has_no_items_and_no_updates(self) -> None:
+        for method, path in (("POST", "/nowhere/items"), ("GET", "/nowhere/updates"), ("GET", "/E/stream")):
+            answer = self.house.ask(path, method=method)
+            self.assertEqual((answer.status, answer.error), (404, "no_event"), path)
 
     def test_the_paths_of_no_event_are_only_read(self) -> None:
         for path in ("/healthz", "/readyz", "/metrics"):
@@ -57,6 +62,16 @@ class RouterTests(SynchronousTestCase):
         self.house.pass_time(4)
         self.assertEqual(caller.answer.status, 200)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 16)
+
+    def test_a_viewer_who_comes_after_the_goodbye_is_sent_away(self) -> None:
+        # Nobody would say goodbye to it any more.
+        self.house.hub.stop()
+        self.house.routes.stop()
+        for path, headers in (("/e/stream", ()), ("/e/updates?since=0", ()), ("/e/ws", UPGRADE)):
+            answer = self.house.ask(path, *headers)
+            self.assertEqual((answer.status, answer.error), (503, "stopping"), path)
+            self.assertIn("retry-after", answer.headers)
+        self.assertFalse(any(self.house.routes.viewers().values()))
 
     def test_after_stop_nothing_is_due(self) -> None:
         self.house.stop()

@@ -238,11 +238,20 @@ class MisbehaviourTests(SocketCase):
         self.assertEqual(self.close_code(caller), 1000)
         self.assertTrue(caller.closed)
 
-    def test_a_close_that_is_not_answered_ends_the_connection_within_a_second(self) -> None:
+    def test_a_slow_reader_has_time_to_read_the_goodbye(self) -> None:
+        caller = self.open()
+        self.house.hub.stop()
+        self.assertEqual(self.messages(caller)[-1]["type"], "bye")
+        self.house.pass_time(LAST_WORDS_S - 1)
+        self.assertFalse(caller.transport.disconnected)
+        self.house.pass_time(1)
+        self.assertTrue(caller.transport.disconnected)
+
+    def test_a_close_that_is_not_answered_ends_the_connection_all_the_same(self) -> None:
         caller = self.open()
         caller.send(frame(TEXT, b"x"))
         self.assertFalse(caller.closed)
-        self.house.pass_time(1)
+        self.house.pass_time(LAST_WORDS_S)
         self.assertTrue(caller.transport.disconnected)
 
     def test_a_client_that_says_goodbye_and_does_not_read_is_cut_off(self) -> None:

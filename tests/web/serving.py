@@ -162,6 +162,7 @@ class House:
         server: Server = SERVER,
         pages: Callable[[Exchange], None] | None = None,
         started: bool = True,
+        spread: Callable[[int], int] = lambda most: most,
     ) -> None:
         self.clock = Clock() if clock is None else clock
         self.now = NOW
@@ -180,7 +181,7 @@ class House:
             Names(server.public_url, server.cors_origins),
             self.clock,
             self.metrics,
-            spread=lambda most: most,
+            spread,
         )
         self.checks: list[Check] = []
         self.is_ready = True

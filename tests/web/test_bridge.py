@@ -89,7 +89,9 @@ class BridgeTests(SynchronousTestCase):
         caller = self.serve(lambda request: request.path).call(
             request("/a") + request("/readyz") + request("/b")
         )
-        self.assertEqual([answer.body for answer in caller.answers], [b"/a", b'{"ready":true}', b"/b"])
+        self.assertEqual(
+            [answer.body for answer in caller.answers], [b"/a", b'{"ready":true,"checks":{}}', b"/b"]
+        )
 
     def test_a_page_that_takes_its_time_keeps_the_order(self) -> None:
         slow: list[Request] = []
@@ -103,7 +105,9 @@ class BridgeTests(SynchronousTestCase):
         slow[0].write(b"first ")
         slow[0].write(b"page")
         slow[0].finish()
-        self.assertEqual([answer.body for answer in caller.answers], [b"first page", b'{"ready":true}'])
+        self.assertEqual(
+            [answer.body for answer in caller.answers], [b"first page", b'{"ready":true,"checks":{}}']
+        )
         self.assertEqual(caller.answers[0].headers["transfer-encoding"], "chunked")
 
     def test_a_page_of_unknown_length_for_http_1_0_ends_with_the_connection(self) -> None:
@@ -233,6 +237,6 @@ class RealConnectionTests(TestCase):
             reactor.callLater(0.01, turn.callback, None)
             await turn
             wire.transport.resumeProducing()
-        await wire.until(lambda: wire.received.endswith(b'{"ready":true}'), reactor)
+        await wire.until(lambda: wire.received.endswith(b'{"ready":true,"checks":{}}'), reactor)
         first = answers(wire.received)[0]
         self.assertTrue(first.body == LARGE, "the page was damaged on the way")

@@ -44,8 +44,8 @@ class PostTests(SynchronousTestCase):
     def test_an_item_that_cannot_be_rendered_still_shows_its_text(self) -> None:
         fragments = Fragments()
         fragments._kept = lambda item: 1 / 0  # type: ignore[assignment,return-value]
-        fragment = fragments.render(make_item(id="x:1", text="<b>hello</b>"))
-        self.assertIn('id="item-x:1"', fragment)
+        fragment = fragments.render(make_item(text="<b>hello</b>"))
+        self.assertIn('id="item-push:', fragment)
         self.assertIn("&lt;b&gt;hello", fragment)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 

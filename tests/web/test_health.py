@@ -58,14 +58,15 @@ class HealthTests(SynchronousTestCase):
             self.house.ask("/healthz").json["viewers"], {"e": {"poll": 0, "websocket": 0, "sse": 1}}
         )
 
-    def test_ready(self) -> None:
-        self.assertEqual(
-            (self.house.ask("/readyz").status, self.house.ask("/readyz").json), (200, {"ready": True})
-        )
+    def test_ready_says_which_component_is_not(self) -> None:
+        answer = self.house.ask("/readyz")
+        self.assertEqual((answer.status, answer.json["ready"]), (200, True))
+        self.assertEqual(answer.json["checks"], self.house.ask("/healthz").json["checks"])
         self.house.is_ready = False
-        self.assertEqual(
-            (self.house.ask("/readyz").status, self.house.ask("/readyz").json), (503, {"ready": False})
-        )
+        answer = self.house.ask("/readyz")
+        self.assertEqual((answer.status, answer.json["ready"]), (503, False))
+        stranger = self.house.ask("/readyz", peer=STRANGER).json["checks"]
+        self.assertTrue(all(set(check) == {"state"} for check in stranger.values()))
 
     def test_metrics_are_for_those_inside(self) -> None:
         answer = self.house.ask("/metrics")
