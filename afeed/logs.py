@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from io import TextIOWrapper
-from typing import IO, Any
+from typing import Any, TextIO
 
 import msgspec
 from twisted.logger import (
@@ -17,6 +17,7 @@ from twisted.logger import (
     formatEvent,
 )
 from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
 
 from afeed.core.change import timestamp
 
@@ -27,7 +28,7 @@ _OWN = frozenset({"isError", "failure", "format", "message", "time", "why"})
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
-def observer(stream: IO[str], readable: bool) -> ILogObserver:
+def observer(stream: TextIO | LogFile, readable: bool) -> ILogObserver:
     """Writes events of level ``info`` and above to ``stream``, which must not fail over a character."""
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")

@@ -61,7 +61,8 @@ class Parts:
 
 class Node(Service):
     """One ``twistd afeed``.  ``notify`` tells a service manager how it goes (see :mod:`afeed.systemd`);
-    ``observer`` receives the log, None leaves that to whoever runs the service."""
+    ``observer`` receives the log, None leaves that to whoever runs the service; ``refuse`` ends a program
+    that cannot start with a status and a sentence."""
 
     name = "afeed"
 
@@ -71,8 +72,10 @@ class Node(Service):
         reactor: Any,
         notify: Callable[[str], None],
         observer: ILogObserver | None,
+        refuse: Callable[[int, str], NoReturn],
     ) -> None:
         self._parts = parts
+        self._refuse = refuse
         self._reactor = reactor
         self._notify = notify
         self._observer = observer
@@ -97,16 +100,16 @@ class Node(Service):
         try:
             self._release = self._parts.hold()
         except (AfeedError, OSError) as error:
-            _exit(1, f"the data directory cannot be used: {error}")
+            self._refuse(1, f"the data directory cannot be used: {error}")
         try:
             self._parts.preflight()
         except AfeedError as error:
-            _exit(2, str(error))
+            self._refuse(2, str(error))
         for description, listen in self._parts.listen:
             refused: list[Failure] = []
             listen().addCallbacks(self._ports.append, refused.append)
             for failure in refused:  # raised here, because a Deferred would keep it to itself
-                _exit(1, f"cannot listen on {description}: {failure.getErrorMessage()}")
+                self._refuse(1, f"cannot listen on {description}: {failure.getErrorMessage()}")
 
     def startService(self) -> None:
         super().startService()
@@ -229,8 +232,3 @@ class Node(Service):
     def _stop_failed(self, failure: Failure) -> None:
         _log.failure("stopping failed half-way", failure)
         self._release()
-
-
-def _exit(status: int, sentence: str) -> NoReturn:
-    _log.critical("{sentence}", sentence=f"afeed does not start: {sentence}")
-    raise SystemExit(status)

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import IO, Any
+from typing import Any, NoReturn, TextIO
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+from twisted.python.logfile import LogFile
 from twisted.python.usage import Options as BaseOptions
 from twisted.web.server import Site
 
@@ -50,8 +52,14 @@ from afeed.web.fragments import Fragments
 from afeed.web.front import Front
 from afeed.web.health import Health
 
+_log = Logger()
+
 #: How many connections may wait to be accepted; the kernel's own limit (net.core.somaxconn) applies as well.
 BACKLOG = 4096
+
+
+class StartRefused(Exception):
+    """Why a daemon does not start."""
 
 
 class Options(BaseOptions):
@@ -91,10 +99,38 @@ def makeService(options: Options) -> IService:
     """The whole of afeed as one service, nothing opened yet."""
     from twisted.internet import reactor  # the one that twistd was told to install
 
-    parent: Mapping[str, Any] = options.parent or {}
-    on_stdout = parent.get("nodaemon") and parent.get("logfile") in (None, "-") and not parent.get("logger")
-    stream = sys.__stdout__ if on_stdout else None
-    return assemble(options.settings, reactor, time.time, SystemRandom(), os.environ, stream)
+    runner: Mapping[str, Any] = options.parent or {}
+    daemon = runner.get("nodaemon") == 0
+    return assemble(
+        options.settings,
+        reactor,
+        time.time,
+        SystemRandom(),
+        os.environ,
+        _log_stream(runner),
+        _refuse_as_daemon if daemon else _refuse,
+    )
+
+
+def _log_stream(runner: Mapping[str, Any]) -> TextIO | LogFile | None:
+    """Where the log goes: what twistd was told, in afeed's own form; None where twist, syslog or a logger of
+    the operator's decides on the form."""
+    if "nodaemon" not in runner or runner.get("logger") or runner.get("syslog"):
+        return None
+    path = runner.get("logfile") or ("-" if runner["nodaemon"] else "twistd.log")
+    return sys.__stdout__ if path == "-" else LogFile.fromFullPath(path)
+
+
+def _refuse(status: int, sentence: str) -> NoReturn:
+    _log.critical("afeed does not start: {why}", why=sentence)
+    raise SystemExit(status)
+
+
+def _refuse_as_daemon(status: int, sentence: str) -> NoReturn:
+    """A daemon's parent waits to be told how the start went, and twistd tells it of exceptions only; it
+    prints the sentence and ends with status 1."""
+    _log.critical("afeed does not start: {why}", why=sentence)
+    raise StartRefused(sentence)
 
 
 def assemble(
@@ -103,7 +139,8 @@ def assemble(
     now: Callable[[], float],
     rng: Random,
     environ: Mapping[str, str],
-    log_stream: IO[str] | None,
+    log_stream: TextIO | LogFile | None,
+    refuse: Callable[[int, str], NoReturn],
 ) -> Node:
     """Put the parts together; ``afeed.pipeline`` has the picture.  ``log_stream`` receives the log unless
     None."""
@@ -162,11 +199,16 @@ def assemble(
         ),
         reactor,
         lambda state: notify(state, environ),
-        None if log_stream is None else observer(log_stream, readable=log_stream.isatty()),
+        None if log_stream is None else observer(log_stream, readable=_is_terminal(log_stream)),
+        refuse,
     )
     routes.answer(Health(node.checks, node.ready, routes.viewers, metrics).paths)
     _offer_readings(metrics, hub, strainer, node)
     return node
+
+
+def _is_terminal(stream: TextIO | LogFile) -> bool:
+    return not isinstance(stream, LogFile) and stream.isatty()
 
 
 def _with_backlog(description: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.service import Application, IService
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -89,6 +89,11 @@ class FakePort:
         return succeed(None)
 
 
+def refuse(status: int, sentence: str) -> NoReturn:
+    """As in the foreground."""
+    raise SystemExit(status)
+
+
 class NodeCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.house = House(started=False)
@@ -140,7 +145,7 @@ class NodeCase(SynchronousTestCase):
             log_stop=(self.house.log, "stop"),
             archive_stop=(self.house.archive, "stop"),
         )
-        self.node = Node(self.parts, self.clock, self.states.append, None)
+        self.node = Node(self.parts, self.clock, self.states.append, None, refuse)
 
     def _maybe(self, step: str) -> None:
         if step in self.refuse:
@@ -244,7 +249,7 @@ class StartTests(NodeCase):
     def test_the_observer_is_given_to_the_application(self) -> None:
         seen = lambda event: None  # noqa: E731
         application = Application("afeed")
-        Node(self.parts, self.clock, self.states.append, seen).setServiceParent(application)
+        Node(self.parts, self.clock, self.states.append, seen, refuse).setServiceParent(application)
         self.assertIs(application.getComponent(ILogObserver), seen)
         other = Application("afeed")
         self.node.setServiceParent(other)

@@ -155,7 +155,21 @@ class RunningTests(ProcessTestCase):
         os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not alive(pid), "the daemon to end", STOP_S + SLACK_S)
         self.assertFalse(pidfile.exists())
-        self.assertIn("afeed", logfile.read_text("utf-8"))
+        for line in logfile.read_text("utf-8").splitlines():
+            self.assertLessEqual({"time", "level", "system", "message"}, set(json.loads(line)), line)
+
+    def test_a_daemon_that_cannot_start_says_so_and_ends(self) -> None:
+        server = self.server()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", server.port))
+            taken.listen()
+            pidfile, logfile = server.directory / "afeed.pid", server.directory / "afeed.log"
+            command = [TWISTD, f"--pidfile={pidfile}", f"--logfile={logfile}", "afeed"]
+            status, output = run([*command, "--config", str(server.config_path)], server.directory)
+        self.assertEqual(status, 1, output)
+        self.assertIn(str(server.port), output)
+        self.assertIn("cannot listen", logfile.read_text("utf-8"))
+        self.assertFalse(pidfile.exists())
 
     def test_without_a_configuration_it_shows_the_demo(self) -> None:
         server = self.server()
