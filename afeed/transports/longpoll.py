@@ -139,7 +139,7 @@ class Polls:
             return
         broken: list[Failure] = []
         for question in tuple(self._parked):
-            body = self._body(question, broken)
+            body = self._body(question)
             ready: dict[tuple[Header, ...], bytes] = {}
             for exchange in tuple(self._parked.get(question, ())):
                 if exchange in self._question_of:
@@ -150,13 +150,12 @@ class Polls:
             )
         self._delivered(last - first + 1, answered)
 
-    def _body(self, question: _Question, broken: list[Failure]) -> bytes | None:
+    def _body(self, question: _Question) -> bytes | None:
         """The answer to ``question``; None when it has to be made for each who asks."""
         after, limit, rich = question
         try:
             return self._channel.updates(after, limit, None, rich)
-        except Exception:  # the other questions are to be answered
-            broken.append(Failure())
+        except Exception:  # it is tried for each who asks, and told there
             return None
 
     def _answer_parked(
@@ -170,21 +169,24 @@ class Polls:
         """Answer one who waits; whatever goes wrong with it is added to ``broken`` and ends there."""
         after, limit, rich = question
         extra = self._unpark(exchange)
-        if body is None or exchange.connection.closing:
-            try:
-                self._answer_again(exchange, after, limit, rich, extra)
-            except Exception:
-                broken.append(Failure())
-                exchange.error(500, "internal", "this should not have happened; it has been logged", extra)
-            return
-        response = ready.get(extra)
-        if response is None:
-            head = response_head(200, (*_HEADERS, *extra, *exchange.connection.common), len(body), False)
-            response = ready[extra] = head + body
         try:
+            if body is None or exchange.connection.closing:
+                self._answer_again(exchange, after, limit, rich, extra)
+                return
+            response = ready.get(extra)
+            if response is None:
+                head = response_head(200, (*_HEADERS, *extra, *exchange.connection.common), len(body), False)
+                response = ready[extra] = head + body
             exchange.respond_ready(response)
-        except Exception:  # how much of it was sent is not known, so nothing else can be said
+        except Exception:
             broken.append(Failure())
+            self._give_up(exchange, extra)
+
+    def _give_up(self, exchange: Exchange, extra: tuple[Header, ...]) -> None:
+        """Say that something went wrong, or, where not even that can be written, end the connection."""
+        try:
+            exchange.error(500, "internal", "this should not have happened; it has been logged", extra)
+        except Exception:  # the first failure is the one to be told
             exchange.connection.transport.abortConnection()
 
     def _answer_again(

@@ -86,19 +86,23 @@ class FeedSocket(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._cut is not None and self._cut.active():
             self._cut.cancel()
-        if self.closeHandshakeTimeoutCall is not None:  # autobahn forgets this one
-            self.closeHandshakeTimeoutCall.cancel()
         super().connectionLost(reason)
 
     def _closeConnection(self, abort: bool = False) -> None:
         super()._closeConnection(abort)
-        if not abort and self._cut is None:
-            self._cut = self.factory.reactor.callLater(LAST_WORDS_S, self.transport.abortConnection)
+        if not abort:
+            self._cut_off_later()
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         # Once a close frame is on its way nothing may follow it.
         self._let_go()
         super().sendCloseFrame(*args, **kwargs)
+        self._cut_off_later()
+
+    def _cut_off_later(self) -> None:
+        """Wait for what was written to be read, whoever closes, but not for ever."""
+        if self._cut is None:
+            self._cut = self.factory.reactor.callLater(LAST_WORDS_S, self.transport.abortConnection)
 
     def _hang_up(self) -> None:
         self._end(GOING_AWAY, "")
@@ -152,7 +156,7 @@ def websocket_factory(reactor: IReactorTime) -> Callable[[], FeedSocket]:
         maxFramePayloadSize=MAX_INCOMING,
         maxMessagePayloadSize=MAX_INCOMING,
         openHandshakeTimeout=10,
-        closeHandshakeTimeout=1,
+        closeHandshakeTimeout=0,  # LAST_WORDS_S bounds every way to close
         autoPingInterval=30,
         autoPingTimeout=25,
         tcpNoDelay=True,

@@ -162,7 +162,7 @@ class MisbehaviourTests(SocketCase):
         self.house.post()
         self.assertEqual(self.close_code(caller), code, "something was written after the close frame")
         self.assertEqual(self.house.routes.viewers()["e", "websocket"], 0)
-        self.house.pass_time(2)
+        self.house.pass_time(LAST_WORDS_S)
         self.assertTrue(caller.closed)
         caller.leave()
 
