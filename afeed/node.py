@@ -9,16 +9,17 @@ import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError, succeed
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from afeed.archive.strainer import Strainer
-from afeed.core.errors import AfeedError, ArchiveUnavailable, LogUnavailable
+from afeed.core.errors import AfeedError, ArchiveUnavailable, LogUnavailable, LogUnusable
 from afeed.core.health import Check
 from afeed.hub import Hub
 from afeed.interfaces import IArchive, ILiveLog, IWitness
-from afeed.services import Scheduled, Supervised
+from afeed.services import RESTART_LEAST_S, RESTART_MOST_S, Scheduled, Supervised
 from afeed.sources.push import Push
 from afeed.transports.router import Routes
 from afeed.web.front import Front
@@ -93,10 +94,25 @@ class Node(Service):
     # -- starting
 
     def privilegedStartService(self) -> None:
-        """Open the ports, and whatever must be refused before anything runs: twistd exits with status 1 when
-        a port or the data directory is taken, 2 when the data is not this program's."""
+        """Open the ports, which may need privileges that are shed afterwards; twistd exits with status 1 when
+        one is taken."""
         super().privilegedStartService()
         self._opened = True
+        for description, listen in self._parts.listen:
+            refused: list[Failure] = []
+            listen().addCallbacks(self._ports.append, refused.append)
+            for failure in refused:  # raised here, because a Deferred would keep it to itself
+                self._refuse(1, f"cannot listen on {description}: {failure.getErrorMessage()}")
+
+    def startService(self) -> None:
+        """Start, with whatever must be refused before anything runs: twistd exits with status 1 when the data
+        directory is taken, 2 when the data is not this program's.
+
+        Files are made here and not earlier, so that they belong to the user whom ``twistd --uid`` names.
+        """
+        super().startService()
+        if not self._opened:  # twist, unlike twistd, has no privileged part
+            self.privilegedStartService()
         try:
             self._release = self._parts.hold()
         except (AfeedError, OSError) as error:
@@ -105,16 +121,6 @@ class Node(Service):
             self._parts.preflight()
         except AfeedError as error:
             self._refuse(2, str(error))
-        for description, listen in self._parts.listen:
-            refused: list[Failure] = []
-            listen().addCallbacks(self._ports.append, refused.append)
-            for failure in refused:  # raised here, because a Deferred would keep it to itself
-                self._refuse(1, f"cannot listen on {description}: {failure.getErrorMessage()}")
-
-    def startService(self) -> None:
-        super().startService()
-        if not self._opened:  # twist, unlike twistd, has no privileged part
-            self.privilegedStartService()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._start_failed)
 
@@ -127,29 +133,54 @@ class Node(Service):
                 "The archive is not there yet ({why}); the feed starts without it and it is tried again",
                 why=str(error) or type(error).__name__,
             )
-        await parts.log.start(tuple(parts.hub.channels), parts.witnesses)
-        await parts.hub.start()
-        parts.routes.start()
-        parts.strainer_runs.start()
-        for _, supervisor in parts.sources:
-            supervisor.start()
+        for step in (self._open_log, parts.hub.start, self._begin):
+            await self._insist(step)
         self._notify("READY=1")
         _log.info("Serving {events}", events=", ".join(f"/{slug}" for slug in sorted(parts.hub.channels)))
+
+    async def _insist(self, step: Callable[[], Deferred[None]]) -> None:
+        """Take one step of the start, again and again until it succeeds; what cannot be mended by trying again
+        is raised."""
+        delay = RESTART_LEAST_S
+        while True:
+            try:
+                await step()
+            except (CancelledError, LogUnusable):
+                raise
+            except Exception as error:  # whatever it is, it may be over in a while
+                why = f"{type(error).__name__}: {error}"
+                sentence = "Starting failed ({why}). Nothing is served yet; it is tried again in {delay:g} s."
+                report = _log.warn if isinstance(error, LogUnavailable) else _log.failure
+                report(sentence, why=why, delay=delay)
+                self._trouble = _start_check(f"The start failed ({why}) and is tried again.")
+            else:
+                self._trouble = None
+                return
+            await deferLater(self._reactor, delay)
+            delay = min(delay * 2, RESTART_MOST_S)
+
+    def _open_log(self) -> Deferred[None]:
+        return self._parts.log.start(tuple(self._parts.hub.channels), self._parts.witnesses)
+
+    def _begin(self) -> Deferred[None]:
+        self._parts.routes.start()
+        self._parts.strainer_runs.start()
+        for _, supervisor in self._parts.sources:
+            supervisor.start()
+        return succeed(None)
 
     def _start_failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):
             return
-        if failure.check(LogUnavailable):
-            why = failure.getErrorMessage()
+        why = failure.getErrorMessage()
+        if failure.check(LogUnusable):
             _log.critical(
                 "The live log cannot be used: {why}. Nothing is served until afeed is restarted.", why=why
             )
         else:
-            why = f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+            why = f"{type(failure.value).__name__}: {why}"
             _log.failure("Starting failed. Nothing is served until afeed is restarted.", failure)
-        self._trouble = Check(
-            name="start", state="failed", detail=f"The start failed ({why}); mend that and restart afeed."
-        )
+        self._trouble = _start_check(f"The start failed ({why}); mend that and restart afeed.")
 
     # -- telling
 
@@ -195,7 +226,13 @@ class Node(Service):
             for _, supervisor in parts.sources
         ]
         await DeferredList([Deferred.fromCoroutine(end) for end in ends])
-        await self._at_most(self._flushed(), FLUSH_S, "flushing the log")
+        # An append without changes goes through the same queue as what was offered before, and the hub reads in
+        # the turn in which that has been written: when it fires, everything was handed to the viewers.
+        flushes = [
+            self._at_most(parts.log.append(slug, None, []), FLUSH_S, f"flushing the log of {slug}")
+            for slug in parts.hub.channels
+        ]
+        await DeferredList([Deferred.fromCoroutine(flush) for flush in flushes])
         self._attempt(lambda: parts.hub.stop(RETURN_MS), "sending the viewers away")
         self._attempt(parts.routes.stop, "stopping the pings")
         await self._at_most(parts.strainer_runs.stop(), FLUSH_S, "stopping the strainer")
@@ -210,12 +247,6 @@ class Node(Service):
             step()
         except Exception:  # as in _at_most
             _log.failure("{what} failed", what=what)
-
-    def _flushed(self) -> Deferred[Any]:
-        """Fires when what was offered before is durable and was handed to the viewers: an append goes through
-        the same queue, and the hub reads in the turn in which that has been written."""
-        slug = next(iter(self._parts.hub.channels), None)
-        return succeed(None) if slug is None else self._parts.log.append(slug, None, [])
 
     async def _at_most(self, waiting: Deferred[Any], seconds: float, what: str) -> None:
         """Wait for one step, no longer than it may take and never much beyond the end of all of them."""
@@ -232,3 +263,7 @@ class Node(Service):
     def _stop_failed(self, failure: Failure) -> None:
         _log.failure("stopping failed half-way", failure)
         self._release()
+
+
+def _start_check(detail: str) -> Check:
+    return Check(name="start", state="failed", detail=detail)

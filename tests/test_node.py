@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
+from afeed.channel import Channel
 from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, DirectoryInUse, LogUnavailable, LogUnusable
 from afeed.core.health import Check
 from afeed.node import ARCHIVE_PATIENCE_S, Node, Parts
@@ -217,12 +218,71 @@ class StartTests(NodeCase):
         self.assertEqual(self.states, [])
         self.stop(5)
 
+    def test_a_log_that_cannot_be_used_is_not_tried_again(self) -> None:
+        starts: list[Any] = []
+        self.house.log.start = lambda *args: starts.append(args) or fail(LogUnusable("it is damaged"))  # type: ignore[method-assign,func-returns-value]
+        self.start()
+        self.clock.pump([60.0] * 10)
+        self.assertEqual(len(starts), 1)
+        self.stop(5)
+
     def test_a_defect_at_the_start_is_logged_and_told(self) -> None:
         self.house.log.start = lambda *args: fail(ZeroDivisionError("odd"))  # type: ignore[method-assign]
         self.start()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertIn("ZeroDivisionError: odd", next(iter(self.node.checks())).detail)
         self.stop(5)
+
+    def test_a_start_that_fails_is_tried_again_until_it_succeeds(self) -> None:
+        start = self.house.log.start
+        outcomes: list[Exception] = [ZeroDivisionError("odd"), LogUnavailable("away"), OSError("disk")]
+        moments: list[float] = []
+
+        def failing(*args: Any) -> Deferred[None]:
+            moments.append(self.clock.seconds())
+            return fail(outcomes.pop(0)) if outcomes else start(*args)
+
+        self.house.log.start = failing  # type: ignore[method-assign]
+        self.start()
+        first = next(iter(self.node.checks()))
+        self.assertEqual((first.name, first.state), ("start", "failed"))
+        self.assertIn("ZeroDivisionError: odd", first.detail)
+        self.assertIn("tried again", first.detail)
+        self.assertFalse(self.node.ready())
+        self.clock.pump([0.5] * 20)
+        self.assertEqual(moments, [0, 1, 3, 7])
+        self.assertTrue(self.node.ready())
+        self.assertEqual(self.states, ["READY=1"])
+        self.assertNotIn("start", [check.name for check in self.node.checks()])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError, OSError)), 2)
+        self.stop(5)
+
+    def test_a_later_step_that_fails_does_not_repeat_the_earlier_ones(self) -> None:
+        start, outcomes = self.house.hub.start, [ZeroDivisionError("odd")]
+        self.house.hub.start = lambda: fail(outcomes.pop()) if outcomes else start()  # type: ignore[method-assign]
+        self.start()
+        self.assertFalse(self.node.ready())
+        self.clock.advance(1)
+        self.assertTrue(self.node.ready())
+        self.assertEqual(self.recorder.calls.count("log_start"), 1)
+        self.assertEqual(self.recorder.calls.count("source_start"), 1)
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.stop(5)
+
+    def test_a_stop_while_the_start_is_to_be_tried_again(self) -> None:
+        self.house.log.start = lambda *args: fail(LogUnavailable("away"))  # type: ignore[method-assign]
+        self.start()
+        self.stop(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_nothing_is_made_or_read_before_privileges_are_shed(self) -> None:
+        self.refuse = {"hold": AssertionError("as root"), "preflight": AssertionError("as root")}
+        self.node.privilegedStartService()
+        self.refuse = {}
+        self.house.front.doStart()
+        self.node.startService()
+        self.assertTrue(self.held)
+        self.stop(0)
 
     def test_what_must_be_refused_is_refused_before_anything_runs(self) -> None:
         for step, error, status in (
@@ -231,7 +291,7 @@ class StartTests(NodeCase):
             ("preflight", ArchiveTooNew("from tomorrow"), 2),
         ):
             self.refuse = {step: error}
-            exit = self.assertRaises(SystemExit, self.node.privilegedStartService)
+            exit = self.assertRaises(SystemExit, self.start)
             self.assertEqual(exit.code, status)
         self.assertEqual(self.recorder.calls, [])
 
@@ -255,6 +315,25 @@ class StartTests(NodeCase):
         self.node.setServiceParent(other)
         self.assertIsNone(other.getComponent(ILogObserver, None))
         self.assertEqual(list(IService(other)), [self.node])
+
+
+class FlushTests(NodeCase):
+    def test_every_event_is_flushed_before_goodbye(self) -> None:
+        channels = self.house.hub.channels
+        channels["f"] = Channel("f", 10, lambda item: "", self.house.hub._older, self.house.hub._floor)
+        self.house.log.events["f"] = type(self.house.log.events["e"])()
+        flushed: list[str] = []
+        append = self.house.log.append
+
+        def noted(event: str, *args: Any, **rest: Any) -> Deferred[Any]:
+            flushed.append(event)
+            return fail(LogUnavailable("away")) if event == "e" else append(event, *args, **rest)
+
+        self.house.log.append = noted  # type: ignore[method-assign]
+        self.start()
+        self.stop(0)
+        self.assertEqual(flushed, ["e", "f"])
+        self.assertEqual(len(self.flushLoggedErrors(LogUnavailable)), 1)
 
 
 class StopTests(NodeCase):
