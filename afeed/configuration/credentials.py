@@ -21,6 +21,8 @@ _LONGEST = 4096
 _SHORTEST = 8
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _CONVENTIONAL = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
+#: Capitals that are too few to be a token.
+_SHORT = re.compile(rf"[A-Z_]{{1,{_SHORTEST - 1}}}\Z")
 #: Whole values only, and only of words: a random token must not look like one by chance.
 _SAMPLE = re.compile(
     r"""change[-_. ]?(?:me|this|it)[-_. a-z]* | (?:my|your|the|some)[-_. ][-_. a-z]*
@@ -38,17 +40,18 @@ def reference_keys(name: str) -> dict[str, Key]:
 
 
 def password(value: str) -> str:
-    """``value`` if it is one line and not from a manual; what else a password may be, its database knows."""
+    """``value`` if it is one line and not from a manual; what else a password may be, its database knows.
+    What :class:`Wrong` says here and in :func:`token` follows the words that say where the secret is."""
     if not value:
-        raise Wrong("the secret found there is empty")
+        raise Wrong("is empty")
     if "\n" in value or "\r" in value:
-        raise Wrong("the secret found there has more than one line; put nothing but the secret")
+        raise Wrong("has more than one line; put nothing but the secret")
     if not value.isprintable():
-        raise Wrong("the secret found there has a control character; remove it")
+        raise Wrong("has a control character; remove it")
     if len(value) > _LONGEST:
-        raise Wrong(f"the secret found there is longer than {_LONGEST} characters; is it the right place?")
+        raise Wrong(f"is longer than {_LONGEST} characters; is it the right place?")
     if _SAMPLE.fullmatch(value) or _CONVENTIONAL.match(value):
-        raise Wrong("the secret found there is a sample value; put the real one")
+        raise Wrong("is a sample value; put the real one")
     return value
 
 
@@ -56,9 +59,9 @@ def token(value: str) -> str:
     """``value`` if it is a password that can be sent in an HTTP header or URL and is not easily guessed."""
     value = password(value)
     if not value.isascii() or " " in value:
-        raise Wrong("the secret found there has a space or a character outside ASCII; remove it")
+        raise Wrong("has a space or a character outside ASCII; remove it")
     if len(value) < _SHORTEST:
-        raise Wrong(f"the secret found there is shorter than {_SHORTEST} characters and easily guessed")
+        raise Wrong(f"is shorter than {_SHORTEST} characters and easily guessed")
     return value
 
 
@@ -88,14 +91,26 @@ def secret(
         return None
     try:
         if variable is not None:
-            value = rule(_from_environment(variable, around.environ))
-            return Secret(value, f"environment variable {variable}")
+            value = _from_environment(variable, around.environ)
+            # A name under which something was found is a name, and not the secret itself.
+            return Secret(
+                _ruled(rule, value, f"the secret in the environment variable {variable}"),
+                f"environment variable {variable}",
+            )
         if file is not None:
             path = around.folder / file
-            return Secret(rule(_from_file(path, around.folder)), _origin(path))
+            value = _from_file(path, around.folder)
+            return Secret(_ruled(rule, value, "the secret in this file"), _origin(path))
     except Wrong as wrong:
         table.wrong(given[0], str(wrong))
     return None
+
+
+def _ruled(rule: Callable[[str], str], value: str, subject: str) -> str:
+    try:
+        return rule(value)
+    except Wrong as wrong:
+        raise Wrong(f"{subject} {wrong}") from None
 
 
 def _from_environment(variable: str, environ: Mapping[str, str]) -> str:
@@ -105,7 +120,7 @@ def _from_environment(variable: str, environ: Mapping[str, str]) -> str:
             "take it out of the file and put it into a variable"
         )
     if variable not in environ:
-        name = quoted(variable) if _CONVENTIONAL.match(variable) else "that it names"
+        name = variable if _CONVENTIONAL.match(variable) or _SHORT.match(variable) else "that it names"
         raise Wrong(f"the environment variable {name} is not set")
     return environ[variable]
 
@@ -128,7 +143,7 @@ def _from_file(path: Path, folder: Path) -> str:
     try:
         value = content.decode("utf-8")
     except UnicodeDecodeError:
-        raise Wrong("the secret found there is not UTF-8 text; is it the right file?") from None
+        raise Wrong("the secret in this file is not UTF-8 text; is it the right file?") from None
     return value.removesuffix("\n").removesuffix("\r")
 
 

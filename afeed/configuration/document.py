@@ -14,6 +14,7 @@ from afeed.configuration.problems import ConfigurationError, Problem
 MAX_BYTES = 1_000_000
 
 _PLACE = re.compile(r" \(at line (?P<line>\d+), column (?P<column>\d+)\)")
+_AT_THE_END = " (at end of document)"
 
 
 def read_document(path: Path, file: str) -> tuple[dict[str, Any], Positions]:
@@ -56,6 +57,7 @@ def read_document(path: Path, file: str) -> tuple[dict[str, Any], Positions]:
         message = str(error)
         place = _PLACE.search(message)
         if place is None:
-            raise failure(f"is not valid TOML: {message}") from None
+            last = len(text.splitlines()) if message.endswith(_AT_THE_END) else None
+            raise failure(f"is not valid TOML: {message}", last) from None
         message = f"is not valid TOML: {message[: place.start()]} (column {place['column']})"
         raise failure(message, int(place["line"])) from None

@@ -9,6 +9,12 @@ from afeed.configuration import credentials, endpoints, stores, values
 from afeed.configuration.table import Key, Surroundings, Table
 from afeed.settings import FlickrAccount, Server, Store, XAccount
 
+#: Networks that may not be those of everybody, and why.
+_EVERYBODY = {
+    "trusted_proxies": "covers every address, so anybody could claim any; name your proxies' addresses",
+    "internal": "covers every address, so metrics and the details of health would be shown to the whole world; "
+    "name your own networks' addresses",
+}
 LEAST_WINDOW = 200
 _WINDOW_WHY = "one message carries up to 200 changes, and all of the window is kept in memory"
 LEAST_LOG_BYTES = 1_000_000
@@ -17,14 +23,12 @@ _LOG_WHY = "one change may have 100 KB, so a smaller log would soon refuse every
 
 def server(table: Table, around: Surroundings) -> Server | None:
     """The ``[server]`` table; None after a report."""
-    networks = Key(str, values.network, many=True)
     origins = Key(str, values.origin, many=True)
     found = table.read(
         {
             "listen": Key(str, endpoints.endpoint(around.folder), many=True, least=1, most=20),
             "public_url": Key(str, values.origin),
-            "trusted_proxies": networks,
-            "internal": networks,
+            **{key: Key(str, values.network(why), many=True) for key, why in _EVERYBODY.items()},
             "frame_ancestors": origins,
             "cors_origins": origins,
         }
@@ -32,10 +36,10 @@ def server(table: Table, around: Surroundings) -> Server | None:
     listen = found.get("listen", Server().listen)
     if len(set(listen)) < len(listen):
         table.wrong("listen", "names one endpoint twice")
-    if values.covers_everything(found.get("trusted_proxies", ())):
-        table.wrong(
-            "trusted_proxies", "covers every address, so anybody could claim any; name your proxies' addresses"
-        )
+    for key, why in _EVERYBODY.items():
+        # Two halves are the whole as well.
+        if values.covers_everything(found.get(key, ())):
+            table.wrong(key, why)
     if "public_url" not in table and "listen" in found:
         url = endpoints.public_url(listen[0])
         if url is None:

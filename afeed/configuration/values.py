@@ -154,8 +154,20 @@ def api_url(value: str) -> str:
     return value
 
 
-def network(value: str) -> Network:
-    """A block of addresses in CIDR notation, or one address."""
+def network(everything: str) -> Callable[[str], Network]:
+    """A block of addresses in CIDR notation, or one address.  ``everything`` says why it may not be the whole
+    of IPv4 or of IPv6."""
+
+    def check(value: str) -> Network:
+        block = _network(value)
+        if block.prefixlen == 0:
+            raise Wrong(f"{quoted(value)} {everything}")
+        return block
+
+    return check
+
+
+def _network(value: str) -> Network:
     try:
         return ip_network(value)
     except ValueError:

@@ -59,14 +59,18 @@ class CredentialsTests(ConfigurationTestCase):
         ):
             problem = self.problem(PUSH + 'token_env = "T"', {"T": value})
             self.assertTrue(
-                problem.startswith("10: events[0].sources[0].token_env: the secret found there"), problem
+                problem.startswith(
+                    "10: events[0].sources[0].token_env: the secret in the environment variable T "
+                ),
+                problem,
             )
             self.assertIn(message, problem)
             self.assertNotIn(value[:5] or TOKEN, problem.replace("sample value", ""))
             if value:
                 self._secret_file(value.encode())
-                in_file = message
-                self.assertIn(in_file, self.problem(PUSH + 'token_file = "push-token"'))
+                in_file = self.problem(PUSH + 'token_file = "push-token"')
+                self.assertIn("the secret in this file ", in_file)
+                self.assertIn(message, in_file)
 
     def test_config_22_what_counts_as_a_sample_value(self) -> None:
         for value in (
@@ -104,8 +108,9 @@ class CredentialsTests(ConfigurationTestCase):
         self.assertIn("token_env: is missing", self.problem(PUSH))
 
     def test_a_variable_that_is_not_set(self) -> None:
-        problem = self.problem(PUSH + 'token_env = "AFEED_PUSH_TOKEN"')
-        self.assertIn("the environment variable 'AFEED_PUSH_TOKEN' is not set", problem)
+        for name in ("AFEED_PUSH_TOKEN", "TOK"):
+            problem = self.problem(f'{PUSH}token_env = "{name}"')
+            self.assertIn(f"the environment variable {name} is not set", problem)
 
     def test_a_secret_put_in_place_of_the_name_of_its_variable_or_file_is_not_shown(self) -> None:
         for value in (TOKEN, "d41d8cd98f00b204e9800998ecf8427e", "ABCDEFGHIJKLMNOP"):

@@ -43,7 +43,7 @@ class FileTests(ConfigurationTestCase):
         self.write("[server]\nlisten = \n")
         self.assertEqual(self._line(), ":2: is not valid TOML: Invalid value (column 10)")
         self.write("[server]\nlisten = [\n")
-        self.assertEqual(self._line(), ": is not valid TOML: Invalid value (at end of document)")
+        self.assertEqual(self._line(), ":2: is not valid TOML: Invalid value (at end of document)")
 
     def test_toml_that_breaks_a_parser(self) -> None:
         self.write("a = " + "[" * 100_000)

@@ -122,6 +122,16 @@ class ProblemTests(ConfigurationTestCase):
         for networks in ('"0.0.0.0/0"', '"::/0"', '"0.0.0.0/1", "128.0.0.0/1"'):
             self.assertIn("covers every address", self._server(f"trusted_proxies = [{networks}]"))
 
+    def test_metrics_and_health_details_are_not_for_the_whole_world(self) -> None:
+        for networks in ('"0.0.0.0/0"', '"::/0"', '"0.0.0.0/1", "128.0.0.0/1"'):
+            self.assertIn("shown to the whole world", self._server(f"internal = [{networks}]"))
+
+    def test_every_wrong_network_of_a_list_is_told_at_once(self) -> None:
+        for key in ("trusted_proxies", "internal"):
+            name, everything = self.problems(f'[server]\n{key} = ["localhost", "0.0.0.0/0"]\n{EVENT}')
+            self.assertIn(f"2: server.{key}[0]: must be a CIDR", name)
+            self.assertIn(f"2: server.{key}[1]: '0.0.0.0/0' covers every address", everything)
+
     def test_config_31_host_names_and_crooked_networks(self) -> None:
         for value in ("localhost", "proxy.example.org", "", "10.0.0.0/33", "10.0.0", "fe80::1%eth0/64", "*"):
             self.assertIn("must be a CIDR", self._server(f'trusted_proxies = ["{value}"]'), value)
