@@ -24,6 +24,8 @@ TWIST = str(Path(sys.executable).with_name("twist"))
 STOP_S, SLACK_S = 5.0, 3.0
 #: How a process ends after SIGTERM: twistd stops in order and then by that very signal, twist with status 0.
 STOPPED = (-signal.SIGTERM, 0)
+#: The user that owns nothing.
+UNPRIVILEGED = 65534
 
 
 def surroundings(**more: str) -> dict[str, str]:
@@ -190,6 +192,39 @@ class RunningTests(ProcessTestCase):
         self.assertTrue(entries)
         for entry in entries:
             self.assertLessEqual({"time", "level", "system", "message"}, set(entry))
+
+
+if os.geteuid() == 0:  # nobody else has privileges to shed; tests/test_node.py has the order for everybody
+
+    class PrivilegeTests(ProcessTestCase):
+        def test_what_twistd_makes_belongs_to_the_user_whom_it_becomes(self) -> None:
+            server = self.server()
+            os.chmod(server.directory, 0o755)
+            home = server.directory / "home"
+            home.mkdir()
+            os.chown(home, UNPRIVILEGED, UNPRIVILEGED)
+            text = server.config_path.read_text("utf-8").replace("var", "home/var")
+            server.config_path.write_text(text, "utf-8")
+            as_nobody = [f"--uid={UNPRIVILEGED}", f"--gid={UNPRIVILEGED}"]
+            command = [TWISTD, "-n", "--pidfile=", *as_nobody, "afeed", "--config", str(server.config_path)]
+            for _ in range(2):
+                server.spawn(command, env=surroundings())
+                server.wait_ready()
+                server.push({"id": "1", "text": "kept"})
+                self.stop_in_time(server)
+            made = [home / "var", *(home / "var").iterdir()]
+            self.assertGreater(len(made), 2)
+            self.assertEqual({path.stat().st_uid for path in made}, {UNPRIVILEGED}, made)
+
+        def test_a_data_directory_that_this_user_may_not_make_is_named(self) -> None:
+            server = self.server()
+            os.chmod(server.directory, 0o755)
+            as_nobody = [f"--uid={UNPRIVILEGED}", f"--gid={UNPRIVILEGED}"]
+            command = [TWISTD, "-n", "--pidfile=", *as_nobody, "afeed", "--config", str(server.config_path)]
+            status, output = run(command, server.directory)
+            self.assertEqual(status, 1, output)
+            self.assertIn(str(server.directory / "var"), output)
+            self.assertNotIn("Traceback", output)
 
 
 class StoppingTests(ProcessTestCase):
