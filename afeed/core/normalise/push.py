@@ -54,6 +54,12 @@ def _entries(body: bytes, content_type: str) -> list[Any]:
     charset = re.search(r"charset\s*=\s*\"?([^\s\";]+)", parameters, re.IGNORECASE)
     if charset is not None and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise BadInput("the request must be in UTF-8")
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"the request is not valid UTF-8: byte {error.start} is 0x{body[error.start]:02x}"
+        ) from None
     if kind.strip().lower() in _NDJSON:
         return _lines(body)
     try:
@@ -165,8 +171,9 @@ class _Reader:
         return Author(
             name=called,
             handle=parts["handle"],
-            url=self._url("author.url", value.get("url")),
-            avatar=self._picture("author.avatar", value.get("avatar")),
+            # As in `html`: what must not be followed or loaded is left out, and the item goes on without it.
+            url=web_url(self._link("author.url", value.get("url"))),
+            avatar=media_url(self._link("author.avatar", value.get("avatar"))),
         )
 
     def _author_part(self, author: dict[str, Any], part: str) -> str | None:
@@ -207,6 +214,11 @@ class _Reader:
         value = self._id("reply_to")
         return value if _FULL_ID.match(value) else f"push:{value}"
 
+    def _link(self, member: str, value: object) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(member, "must be a string")
+        return value
+
     def _url(self, member: str, value: object) -> str | None:
         if value is None:
             return None
@@ -220,7 +232,7 @@ class _Reader:
             return None
         url = media_url(value)
         if url is None:
-            raise self._wrong(member, "must be an http or https URL of a public host")
+            raise self._wrong(member, "must be an http or https URL, not of an address in a private network")
         return url
 
     def _media(self) -> tuple[Media, ...]:
