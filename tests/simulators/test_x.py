@@ -20,7 +20,7 @@ from afeed.core.lines import LineReader
 from afeed.core.normalise.x import read_message, read_page
 from tests.servers.process import ServerProcess, answers, free_port, wait_until
 from tests.simulators.x import XSimulator
-from tests.simulators.xfaults import FAULTS
+from tests.simulators.xfaults import FAULTS, WrongOption, inject
 from tests.simulators.xhttp import Root
 from tests.simulators.xmatch import InvalidRule, Matcher
 from tests.simulators.xposts import AUTHORS
@@ -280,6 +280,32 @@ class ByHandTests(SynchronousTestCase):
         with self.assertRaises(urllib.error.HTTPError) as caught:
             control("fault", "name=unknown")
         self.assertIn(b"unavailable", caught.exception.read())
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            control("fault", "name=partial-error")
+        self.assertEqual(caught.exception.read(), b"partial-error needs id; options: id\n")
+
+
+class InjectTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.x = XSimulator(Clock(), now=lambda: NOW)
+
+    def test_an_option_that_is_missing_unknown_or_no_number_is_told_in_a_sentence(self) -> None:
+        for name, options, sentence in (
+            ("partial-error", {}, "partial-error needs id; options: id"),
+            ("no-includes", {}, "no-includes needs id; options: id"),
+            ("disconnect-with-post", {}, "disconnect-with-post needs id; options: id"),
+            ("no-includes", {"id": "7"}, "there is no post 7"),
+            ("close", {"times": "2"}, "close knows no times; options: none"),
+            ("unavailable", {"times": "two"}, "times of unavailable must be a number, not two"),
+            ("split", {"bytes": "-1"}, "bytes of split must be a number, not -1"),
+        ):
+            self.assertEqual(str(self.assertRaises(WrongOption, inject, self.x, name, options)), sentence)
+
+    def test_none_clears_the_faults_that_wait(self) -> None:
+        inject(self.x, "unavailable", {"times": "3"})
+        inject(self.x, "rate-limited", {"on": "search"})
+        inject(self.x, "none", {})
+        self.assertFalse(any(self.x.refusals.values()))
 
 
 class DocumentationTests(SynchronousTestCase):

@@ -6,7 +6,8 @@ Those that concern a connection that is being opened take ``times``; the others 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.simulators.xhttp import TOO_MANY_STREAMS
@@ -106,7 +107,19 @@ def gzip_bomb(simulator: XSimulator, times: int = 1, on: str = "stream", megabyt
     simulator.refuse(200, body, on=on, times=times, headers=headers)
 
 
+def none(simulator: XSimulator) -> None:
+    """The faults of connections yet to come are forgotten."""
+    simulator.refusals.clear()
+
+
 # -- what happens to open streams
+
+
+def _message(simulator: XSimulator, id: str) -> dict[str, Any]:
+    try:
+        return simulator.message(str(id)) or {}
+    except StopIteration:
+        raise WrongOption(f"there is no post {id}") from None
 
 
 def close(simulator: XSimulator) -> None:
@@ -134,9 +147,9 @@ def disconnect(simulator: XSimulator, keep_open: int = 0) -> None:
 
 def disconnect_with_post(simulator: XSimulator, id: str) -> None:
     """The same beside a post."""
-    message = simulator.message(str(id))
+    message = _message(simulator, id)
     for stream in list(simulator.streams):
-        stream.send_json({**(message or {}), "errors": [DISCONNECT]})
+        stream.send_json({**message, "errors": [DISCONNECT]})
 
 
 def partial_error(simulator: XSimulator, id: str) -> None:
@@ -146,9 +159,9 @@ def partial_error(simulator: XSimulator, id: str) -> None:
         "type": "https://api.x.com/2/problems/resource-not-found",
         "value": "1",
     }
-    message = simulator.message(str(id))
+    message = _message(simulator, id)
     for stream in list(simulator.streams):
-        stream.send_json({**(message or {}), "errors": [error]})
+        stream.send_json({**message, "errors": [error]})
 
 
 def error(simulator: XSimulator) -> None:
@@ -159,7 +172,7 @@ def error(simulator: XSimulator) -> None:
 
 def no_includes(simulator: XSimulator, id: str) -> None:
     """A post comes without its author."""
-    message = simulator.message(str(id)) or {}
+    message = _message(simulator, id)
     for stream in list(simulator.streams):
         stream.send_json({name: value for name, value in message.items() if name != "includes"})
 
@@ -224,6 +237,7 @@ FAULTS: dict[str, Callable[..., Any]] = {
         empty,
         redirect,
         gzip_bomb,
+        none,
         close,
         abort,
         disconnect,
@@ -241,3 +255,32 @@ FAULTS: dict[str, Callable[..., Any]] = {
         limit,
     )
 }
+
+
+class WrongOption(Exception):
+    """A sentence about an option of a fault: one that is missing, unknown, or no number where one is needed."""
+
+
+def inject(simulator: XSimulator, name: str, options: Mapping[str, str]) -> None:
+    """Do the fault ``name``, one of :data:`FAULTS`, with options as text.  Raises :class:`WrongOption`."""
+    fault = FAULTS[name]
+    known = dict(inspect.signature(fault).parameters)
+    del known["simulator"]
+    listed = ", ".join(known) or "none"
+    for option in options:
+        if option not in known:
+            raise WrongOption(f"{name} knows no {option}; options: {listed}")
+    missing = [
+        option
+        for option, parameter in known.items()
+        if parameter.default is parameter.empty and option not in options
+    ]
+    if missing:
+        raise WrongOption(f"{name} needs {' and '.join(missing)}; options: {listed}")
+    values: dict[str, Any] = dict(options)
+    for option, text in options.items():
+        if isinstance(known[option].default, int):
+            if not text.isdecimal():
+                raise WrongOption(f"{option} of {name} must be a number, not {text}")
+            values[option] = int(text)
+    fault(simulator, **values)

@@ -364,19 +364,16 @@ class ControlFault(ControlPost):
     """``POST /control/fault``: ``name`` and its options; without one it lists them."""
 
     def render_POST(self, request: Request) -> bytes:
-        from tests.simulators.xfaults import FAULTS
+        from tests.simulators.xfaults import FAULTS, WrongOption, inject
 
-        options: dict[str, Any] = {}
-        for name, values in request.args.items():
-            text = values[-1].decode()
-            options[name.decode()] = int(text) if text.lstrip("-").isdigit() else text
+        options = {name.decode(): values[-1].decode() for name, values in request.args.items()}
         chosen = options.pop("name", None)
         if chosen not in FAULTS:
             request.setResponseCode(400)
             return ("name one of: " + ", ".join(sorted(FAULTS)) + "\n").encode()
         try:
-            FAULTS[chosen](self._simulator, **options)
-        except TypeError as error:
+            inject(self._simulator, chosen, options)
+        except WrongOption as error:
             request.setResponseCode(400)
             return f"{error}\n".encode()
         return b"done\n"
