@@ -31,6 +31,11 @@ class DirectoryInUse(LogUnusable):
     """Another process works in the data directory."""
 
 
+class LogDefect(AfeedError):
+    """The live log failed on what it was to record, which is a defect of afeed: trying again will not help.
+    Nothing of it was recorded."""
+
+
 class EpochChanged(LogUnavailable):
     """The log is in another epoch than the caller believed."""
 

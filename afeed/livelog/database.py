@@ -77,6 +77,8 @@ class Database:
             ):
                 self._run("PRAGMA " + pragma)
             self._events: dict[int, State] = {}
+            self._rows: dict[str, int] = {}
+            self._doubtful = False
             self.begin()
             # What a recovery had staged when the process died.
             for (staged,) in self._run("SELECT id FROM event WHERE slug IS NULL").fetchall():
@@ -89,6 +91,8 @@ class Database:
     # Transactions
 
     def begin(self) -> None:
+        if self._doubtful:
+            self.rollback()
         self._run("BEGIN IMMEDIATE")
         self._dirty: set[int] = set()
 
@@ -103,14 +107,17 @@ class Database:
 
     def rollback(self) -> None:
         """Undo the open transaction, if SQLite has not done so by itself (it does on a full disk)."""
+        # Until this succeeds the numbers in memory may be ahead of those in the file.
+        self._doubtful = True
         if self.connection.in_transaction:
             self._run("ROLLBACK")
         self._load()
+        self._doubtful = False
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """A part of a transaction that fails alone: on an exception its writes, and only they, are undone."""
-        before = dict(self._events)
+        before = dict(self._events), dict(self._rows), set(self._dirty)
         self._run("SAVEPOINT attempt")
         try:
             yield
@@ -118,7 +125,7 @@ class Database:
             if self.connection.in_transaction:
                 self._run("ROLLBACK TO attempt")
                 self._run("RELEASE attempt")
-                self._events = before
+                self._events, self._rows, self._dirty = before
             raise
         self._run("RELEASE attempt")
 

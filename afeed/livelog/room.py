@@ -8,8 +8,8 @@ from collections.abc import Mapping
 class Room:
     """Judges by ``sizes``, the bytes kept per event, which somebody else keeps up to date.
 
-    An event is full when it has reached ``limit``, or when an append was refused and nothing has grown or shrunk
-    since: growth means that another append found room, shrinking that a trim or a removal made some.
+    An event is full when it has reached ``limit``, or when an append was refused and its size is what it was
+    then: growth means that another append found room, shrinking that a trim or a removal made some.
     """
 
     def __init__(self, sizes: Mapping[str, int], limit: int) -> None:

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReac
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from afeed.core.errors import AfeedError, LogUnavailable
+from afeed.core.errors import AfeedError, LogDefect, LogUnavailable
 from afeed.livelog.database import Database, unavailable
 from afeed.livelog.settle import Moved
 
@@ -99,7 +99,8 @@ class Writer:
 
     def write(self, work: Callable[[Database], T], apply: Callable[[T], None] | None = None) -> Deferred[T]:
         """Run ``work`` in a transaction.  Fires with its result once that is durable, after ``apply(result)``;
-        an exception undoes what ``work`` wrote and nothing else."""
+        an exception undoes what ``work`` wrote and nothing else.  One that nobody foresaw becomes
+        :class:`~afeed.core.errors.LogDefect`."""
         return self._submit(work, True, apply)
 
     def read(self, work: Callable[[Database], T]) -> Deferred[T]:
@@ -124,18 +125,22 @@ class Writer:
         finding out is what repetition is for."""
         self._watch = None
         now = self._reactor.seconds()
+        late: list[_Job] = []
         for job in self._pending:
             left = job.since + PATIENCE_SECONDS - now
             if left > 0:
                 self._watch = self._reactor.callLater(left, self._give_up)
                 break
-            if not self.stuck:
-                self.stuck = True
-                self._log.error(
-                    "The disk that holds data_dir has not answered for {seconds:g} s. Sources hold what they "
-                    "have and try again.",
-                    seconds=PATIENCE_SECONDS,
-                )
+            late.append(job)
+        if late and not self.stuck:
+            self.stuck = True
+            self._log.error(
+                "The disk that holds data_dir has not answered for {seconds:g} s. Sources hold what they have "
+                "and try again.",
+                seconds=PATIENCE_SECONDS,
+            )
+        # Last, because whoever hears it may submit the next job at once.
+        for job in late:
             if not job.done.called:
                 job.done.errback(LogUnavailable("the disk that holds data_dir does not answer"))
 
@@ -179,14 +184,17 @@ class Writer:
                 for job in writes:
                     self._attempt(database, job)
                 database.commit()
-            except sqlite3.Error as error:
+            except Exception as error:
+                if not isinstance(error, sqlite3.Error):
+                    self._log.failure("The live log failed in an unexpected way; the next append tries again")
                 failure = Failure(unavailable(error))
-                trouble = str(error)
+                trouble = str(error) or type(error).__name__
                 for job in writes:
                     job.result = failure
                 try:
                     database.rollback()
-                except sqlite3.Error as again:
+                except Exception as again:
+                    # Beginning the next transaction tries it again.
                     trouble = f"{trouble}; {again}"
         for job in group:
             if not job.writes:
@@ -209,7 +217,7 @@ class Writer:
             job.result = Failure()
         except Exception as error:
             self._log.failure("A write to the live log failed and was undone; others are not affected")
-            job.result = Failure(LogUnavailable(f"the write failed: {type(error).__name__}"))
+            job.result = Failure(LogDefect(f"recording failed because of a defect: {type(error).__name__}"))
 
     # In the reactor
 

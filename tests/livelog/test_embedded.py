@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from afeed.core.errors import LogUnavailable, LogUnusable
+from afeed.core.errors import LogDefect, LogUnavailable, LogUnusable
 from afeed.interfaces import Position
 from afeed.livelog import writer
 from afeed.livelog.embedded import FILE, EmbeddedLog
@@ -175,7 +175,7 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
             log.append("e", None, [post(2)]),
         )
         self.assertEqual(await first, new(1))
-        with self.assertRaises(LogUnavailable):
+        with self.assertRaises(LogDefect):
             await bad
         self.assertEqual(await last, new(2))
         self.assertIsNone(await log.position("e", "x"))
