@@ -89,7 +89,8 @@ class ISink(Interface):
         """Record ``drafts`` in the live log of ``event``, the source's ``position`` with them.
 
         Fires when they are durable.  While the log is away or full it waits and tries again, so a source that
-        waits for this Deferred is slowed down and loses nothing.  Fails only with
+        waits for this Deferred is slowed down and loses nothing.  A draft that cannot be recorded because of a
+        defect is logged, counted as dropped (``defect``) and has seq 0.  Fails only with
         :class:`~afeed.core.errors.LeaseLost`.
         """
 

@@ -15,16 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from afeed.core.draft import Draft, Posted
-from afeed.core.errors import LogUnavailable
+from afeed.core.draft import Draft, Posted, Removed
+from afeed.core.errors import LeaseLost, LogUnavailable
 from afeed.interfaces import ILiveLog, ISink, Position, Recorded
 from afeed.metrics import Metrics
+
+#: What an offer brought for a draft that could not be recorded: no change has this number.
+NOT_RECORDED = Recorded(0, False)
 
 #: While the log is away a source's offer is tried again after this many seconds.
 RETRY_S = 1.0
@@ -52,7 +55,7 @@ class Intake:
         waiting = self._metrics.waiting(event)
         waiting.inc(len(drafts))
         try:
-            recorded = await self._append(event, drafts, position)
+            recorded = await self._take(event, drafts, position)
         finally:
             waiting.dec(len(drafts))
         now = self._now()
@@ -60,6 +63,40 @@ class Intake:
             if result.new and isinstance(draft, Posted):
                 self._metrics.item(event, draft.item.source, now)
         return recorded
+
+    async def _take(self, event: str, drafts: Sequence[Draft], position: Position | None) -> list[Recorded]:
+        """Record ``drafts``.  One that the log cannot record because of a defect is told, counted and left out,
+        for otherwise its source would come to it again and again and never go on."""
+        try:
+            return await self._append(event, drafts, position)
+        except (LeaseLost, CancelledError):
+            raise
+        except Exception:
+            if len(drafts) == 1 and position is None:
+                self._defect(event, drafts[0])
+                return [NOT_RECORDED]
+            if not drafts:
+                _log.failure(
+                    "{event}: the position {position} could not be stored, which is a defect of afeed: please "
+                    "report it. The source goes on, and repeats something after a restart",
+                    event=event,
+                    position=position,
+                )
+                return []
+        # One at a time, so that only those that are to blame are left out.
+        recorded = [result for draft in drafts for result in await self._take(event, [draft], None)]
+        if position is not None:
+            await self._take(event, [], position)
+        return recorded
+
+    def _defect(self, event: str, draft: Draft) -> None:
+        source, id_ = _name(draft)
+        _log.failure(
+            "{event}: {id} could not be recorded and is left out, which is a defect of afeed: please report it",
+            event=event,
+            id=id_,
+        )
+        self.dropped(event, source, "defect")
 
     async def _append(self, event: str, drafts: Sequence[Draft], position: Position | None) -> list[Recorded]:
         told = False
@@ -79,3 +116,12 @@ class Intake:
     def dropped(self, event: str, source: str, reason: str, count: int = 1) -> None:
         """See :class:`~afeed.interfaces.ISink`."""
         self._metrics.dropped(event, source, reason, count)
+
+
+def _name(draft: Draft) -> tuple[str, str]:
+    """The source of ``draft``, and what an operator may call it."""
+    if isinstance(draft, Posted):
+        return draft.item.source, draft.item.id
+    if isinstance(draft, Removed):
+        return draft.id.partition(":")[0], draft.id
+    return draft.source, f"an outage of {draft.source}"

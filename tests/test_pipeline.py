@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from afeed.core.draft import Removed
-from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
+from afeed.core.errors import LeaseLost, LogDefect, LogFull, LogUnavailable
 from afeed.interfaces import ISink, Position, Recorded
 from afeed.metrics import Metrics
-from afeed.pipeline import RETRY_S, Intake
+from afeed.pipeline import NOT_RECORDED, RETRY_S, Intake
 from tests.fakes import MemoryLog, a_post
 
 
@@ -67,6 +68,56 @@ class IntakeTests(SynchronousTestCase):
     def test_a_lost_lease_is_told_at_once(self) -> None:
         self.log.fault = LeaseLost("another node has it")
         self.failureResultOf(self.intake.offer("e", [a_post(1)]), LeaseLost)
+
+    def break_log(self, *bad: str) -> None:
+        """Let the log fail on drafts with these ids, and on positions that are one of them."""
+        append = self.log.append
+
+        def fails(event, epoch, drafts, **options):  # type: ignore[no-untyped-def]
+            ids = {draft.id if isinstance(draft, Removed) else draft.item.id for draft in drafts}
+            position = options.get("position")
+            if position is not None:
+                ids.add(position.value)
+            if ids & set(bad):
+                return fail(LogDefect("recording failed because of a defect"))
+            return append(event, epoch, drafts, **options)
+
+        self.log.append = fails  # type: ignore[method-assign]
+
+    def test_a_draft_that_the_log_fails_on_does_not_stop_its_source(self) -> None:
+        self.break_log("push:2", "push:7")
+        drafts = [a_post(1), a_post(2), a_post(3), Removed("push:7")]
+        offered = self.intake.offer("e", drafts, Position("x", "p"))
+        self.assertEqual(
+            self.successResultOf(offered), [Recorded(1, True), NOT_RECORDED, Recorded(2, True), NOT_RECORDED]
+        )
+        self.assertEqual(self.successResultOf(self.log.position("e", "x")), "p")
+        self.assertEqual(len(self.flushLoggedErrors(LogDefect)), 2)
+
+    def test_a_draft_that_the_log_fails_on_is_not_lost_silently(self) -> None:
+        self.break_log("push:1")
+        seen: list[str] = []
+        observer = lambda event: seen.append(formatEvent(event))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.assertEqual(self.successResultOf(self.intake.offer("e", [a_post(1)])), [NOT_RECORDED])
+        self.assertIn("push:1", " ".join(seen))
+        self.assertIn('afeed_dropped_total{event="e",reason="defect",source="push"} 1.0', self.text())
+        self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
+        self.flushLoggedErrors(LogDefect)
+
+    def test_a_draft_that_cannot_even_be_prepared_does_not_stop_its_source(self) -> None:
+        drafts = [a_post(1, text="\ud800"), a_post(2)]
+        self.assertEqual(
+            self.successResultOf(self.intake.offer("e", drafts)), [NOT_RECORDED, Recorded(1, True)]
+        )
+        self.assertEqual(len(self.flushLoggedErrors(UnicodeEncodeError)), 1)
+
+    def test_a_position_that_the_log_fails_on_does_not_stop_its_source(self) -> None:
+        self.break_log("p")
+        offered = self.intake.offer("e", [a_post(1)], Position("x", "p"))
+        self.assertEqual(self.successResultOf(offered), [Recorded(1, True)])
+        self.assertEqual(len(self.flushLoggedErrors(LogDefect)), 1)
 
     def test_offers_are_counted_as_waiting_until_they_are_durable(self) -> None:
         durable: Deferred[list[Recorded]] = Deferred()
