@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from afeed.core.calendar import Period, whole_days
+
 Network = IPv4Network | IPv6Network
 
 
@@ -154,6 +156,10 @@ class Event:
     def active_days(self, source: SourceSettings) -> tuple[date, date]:
         """The first and the last day, in the event's time zone, on which ``source`` runs."""
         return self.starts - timedelta(days=source.lead_days), self.ends + timedelta(days=source.tail_days)
+
+    def active(self, source: SourceSettings) -> Period:
+        """The same as moments."""
+        return whole_days(*self.active_days(source), self.timezone)
 
 
 @attrs.frozen(kw_only=True)

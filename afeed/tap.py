@@ -24,7 +24,7 @@ from afeed.archive.schema import examine as examine_archive
 from afeed.archive.store import SqlArchive
 from afeed.archive.strainer import Strainer
 from afeed.config import ConfigurationError, check, demo, load
-from afeed.core.calendar import Period, feeding
+from afeed.core.calendar import Period
 from afeed.core.change import timestamp
 from afeed.core.http import Names
 from afeed.core.polling import Spacing
@@ -39,10 +39,10 @@ from afeed.metrics import Metrics
 from afeed.node import Node, Parts
 from afeed.pipeline import Intake
 from afeed.services import Scheduled, Supervised
-from afeed.settings import Event, FlickrSource, PushSource, ReplaySource, Secret, Settings, XSource
+from afeed.settings import FlickrSource, PushSource, ReplaySource, Settings, XSource
 from afeed.sources.flickr import FlickrPoller
 from afeed.sources.http import make_client
-from afeed.sources.push import Push
+from afeed.sources.push import Gate, Push
 from afeed.sources.replay import Replay
 from afeed.sources.x import XStream
 from afeed.sources.xlookup import SHOWN, SHOWN_S
@@ -158,7 +158,7 @@ def assemble(
     hub = Hub({slug: made.render for slug, made in fragments.items()}, live_log, archive, reactor, store.window)
     strainer = Strainer(live_log, archive, tuple(fragments), reactor, rng, on_copied=hub.copied)
     intake = Intake(live_log, reactor, metrics, now)
-    push = Push(_push_tokens(settings), live_log, metrics, now)
+    push = Push(_push_gates(settings), live_log, metrics, now)
     sources = [
         (scheduled, Supervised(source.name, scheduled.run, reactor, rng))
         for source, period in _sources(settings, live_log, hub, reactor, now, rng)
@@ -235,9 +235,9 @@ def _preflight(settings: Settings) -> None:
     examine_archive(*parse_url(settings.store.archive))
 
 
-def _push_tokens(settings: Settings) -> dict[str, Secret]:
+def _push_gates(settings: Settings) -> dict[str, Gate]:
     return {
-        event.slug: source.token
+        event.slug: Gate(token=source.token, open=event.active(source))
         for event in settings.events
         for source in event.sources
         if isinstance(source, PushSource)
@@ -255,10 +255,10 @@ def _sources(
         for source in event.sources:
             match source:
                 case XSource(rule=rule):
-                    rules[event.slug] = (rule, _period(event, source.lead_days, source.tail_days))
+                    rules[event.slug] = (rule, event.active(source))
                 case FlickrSource():
                     assert settings.flickr is not None
-                    period = _period(event, source.lead_days, source.tail_days)
+                    period = event.active(source)
                     yield (
                         FlickrPoller(
                             event.slug,
@@ -279,7 +279,7 @@ def _sources(
                     position = _position_of(live_log, event.slug, name)
                     yield (
                         Replay(event.slug, source, reactor, now, name=name, position=position),
-                        _period(event, source.lead_days, source.tail_days),
+                        event.active(source),
                     )
     if rules:
         assert settings.x is not None
@@ -310,10 +310,6 @@ async def _shown_from_x(hub: Hub, slug: str, now: Callable[[], float]) -> list[s
     posts = [found.item for found in page.items if found.item.source == "x"]
     ids = [post.id.removeprefix("x:") for post in posts if post.created_at >= oldest]
     return [id_ for id_ in ids if id_.isdigit()]
-
-
-def _period(event: Event, lead_days: int, tail_days: int) -> Period:
-    return feeding(event.starts, event.ends, event.timezone, lead_days, tail_days)
 
 
 def _position_of(live_log: ILiveLog, event: str, source: str) -> Callable[[], Deferred[str | None]]:

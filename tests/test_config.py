@@ -12,6 +12,7 @@ import docutils.core
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed import config
+from afeed.core.calendar import whole_days
 from afeed.demo import RECORDING
 from afeed.settings import (
     Event,
@@ -91,7 +92,9 @@ class LoadTests(ConfigurationTestCase):
         event = self.load(
             EVENT + '[[events.sources]]\ntype = "replay"\nfile = "r.jsonl"\nlead_days = 30\ntail_days = 0\n'
         ).events[0]
-        self.assertEqual(event.active_days(event.sources[0]), (date(2026, 10, 22), date(2026, 11, 23)))
+        days = (date(2026, 10, 22), date(2026, 11, 23))
+        self.assertEqual(event.active_days(event.sources[0]), days)
+        self.assertEqual(event.active(event.sources[0]), whole_days(*days, event.timezone))
 
     def test_config_29_origins_are_written_as_browsers_write_them(self) -> None:
         for text, expected in (

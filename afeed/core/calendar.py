@@ -1,4 +1,4 @@
-"""When an event's sources run."""
+"""Stretches of time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ class Period(NamedTuple):
         return isinstance(moment, int | float) and self.start <= moment < self.end
 
 
-def feeding(starts: date, ends: date, zone: ZoneInfo, lead_days: int, tail_days: int) -> Period:
-    """From ``lead_days`` before the first day of an event until ``tail_days`` after its last, whole days in
-    its own time zone."""
-    first = starts - timedelta(days=lead_days)
-    last = ends + timedelta(days=tail_days + 1)
-    return Period(*(datetime.combine(day, time(), zone).timestamp() for day in (first, last)))
+def whole_days(first: date, last: date, zone: ZoneInfo) -> Period:
+    """The days from ``first`` to ``last``, both inclusive, in ``zone``."""
+    ends = (first, last + timedelta(days=1))
+    return Period(*(datetime.combine(day, time(), zone).timestamp() for day in ends))

@@ -1,14 +1,20 @@
-"""Other programs publish: ``POST /<slug>/items`` with a bearer token."""
+"""Other programs publish: ``POST /<slug>/items`` with a bearer token.
+
+It answers requests and stands among the sources all the same, for that is what it is to the rest of afeed: a
+way for items to come in, with a name, a token and days on which it is open, read by a normaliser of its own.
+"""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from afeed.core.calendar import Period
 from afeed.core.change import timestamp
 from afeed.core.errors import BadInput, LogFull, LogUnavailable
 from afeed.core.http import Header
@@ -31,17 +37,25 @@ _RETRY: Header = (b"Retry-After", b"5")
 _log = Logger()
 
 
+@attrs.frozen(kw_only=True)
+class Gate:
+    """Who may publish and when: those that bear ``token``, while the event's sources run."""
+
+    token: Secret
+    open: Period
+
+
 class Push:
-    """The push sources of all events: ``tokens`` has the token of every event that takes pushes.
+    """The push sources of all events: ``gates`` has every event that takes pushes.
 
     Unlike other sources a caller can be told to come again, so nothing waits here: while the log is away the
     answer is 503.
     """
 
     def __init__(
-        self, tokens: Mapping[str, Secret], log: ILiveLog, metrics: Metrics, now: Callable[[], float]
+        self, gates: Mapping[str, Gate], log: ILiveLog, metrics: Metrics, now: Callable[[], float]
     ) -> None:
-        self._tokens = tokens
+        self._gates = gates
         self._live_log = log
         self._metrics = metrics
         self._now = now
@@ -53,15 +67,18 @@ class Push:
 
     def handle(self, exchange: Exchange, event: str) -> None:
         """Answer 201 with the results once everything in the body is durable."""
-        token = self._tokens.get(event)
-        if token is None:
+        gate = self._gates.get(event)
+        if gate is None:
             exchange.error(404, "no_push", "this event takes no pushed items")
         elif exchange.method != b"POST":
             exchange.error(405, "method_not_allowed", "items are posted", ((b"Allow", b"POST"),))
-        elif not _bears(exchange.header(b"authorization"), token):
+        elif not _bears(exchange.header(b"authorization"), gate.token):
             exchange.error(
                 401, "unauthorized", "the token is missing or wrong", ((b"WWW-Authenticate", b"Bearer"),)
             )
+        elif self._now() not in gate.open:
+            first, last = (timestamp(moment)[:16] + "Z" for moment in gate.open)
+            exchange.error(403, "not_now", f"this event takes items from {first} to {last}, and not now")
         elif (exchange.header(b"content-type") or b"").partition(b";")[0].strip().lower() not in _TYPES:
             exchange.error(415, "wrong_type", "send application/json or application/x-ndjson")
         elif self._closed:

@@ -1,4 +1,4 @@
-"""When an event's sources run."""
+"""Stretches of time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.core.calendar import Period, feeding
+from afeed.core.calendar import Period, whole_days
 
 
 def utc(*parts: int) -> float:
@@ -21,15 +21,15 @@ class CalendarTests(SynchronousTestCase):
         self.assertNotIn("15", period)
 
     def test_whole_days_in_the_time_zone_of_the_event(self) -> None:
-        found = feeding(date(2026, 11, 21), date(2026, 11, 23), ZoneInfo("America/Los_Angeles"), 1, 2)
+        found = whole_days(date(2026, 11, 20), date(2026, 11, 25), ZoneInfo("America/Los_Angeles"))
         self.assertEqual(found, Period(utc(2026, 11, 20, 8), utc(2026, 11, 26, 8)))
 
-    def test_without_lead_and_tail_it_is_the_days_themselves(self) -> None:
-        found = feeding(date(2026, 11, 21), date(2026, 11, 21), ZoneInfo("UTC"), 0, 0)
+    def test_a_single_day(self) -> None:
+        found = whole_days(date(2026, 11, 21), date(2026, 11, 21), ZoneInfo("UTC"))
         self.assertEqual(found, Period(utc(2026, 11, 21), utc(2026, 11, 22)))
 
     def test_days_on_which_the_clocks_change(self) -> None:
         zone = ZoneInfo("Europe/Berlin")
-        spring = feeding(date(2026, 3, 29), date(2026, 3, 29), zone, 0, 0)
-        autumn = feeding(date(2026, 10, 25), date(2026, 10, 25), zone, 0, 0)
+        spring = whole_days(date(2026, 3, 29), date(2026, 3, 29), zone)
+        autumn = whole_days(date(2026, 10, 25), date(2026, 10, 25), zone)
         self.assertEqual([(p.end - p.start) / 3600 for p in (spring, autumn)], [23, 25])

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.errors import LogFull, LogUnavailable
 from afeed.interfaces import Recorded
-from tests.web.serving import TOKEN, Answer, House, request
+from tests.web.serving import OPEN, TOKEN, Answer, House, request
 
 JSON, NDJSON = "Content-Type: application/json", "Content-Type: application/x-ndjson"
 BEARER = f"Authorization: Bearer {TOKEN}"
@@ -87,6 +87,19 @@ class PushTests(SynchronousTestCase):
 
     # -- refused
 
+    def test_before_and_after_the_days_of_the_event_the_answer_says_when(self) -> None:
+        for moment in (OPEN.start - 1, OPEN.end):
+            self.house.now = moment
+            answer = self.push({"id": "1", "text": "too early, too late"})
+            self.assert_refused(answer, 403, "not_now")
+            self.assertIn("from 2027-01-14T08:00Z to 2027-01-22T08:00Z", answer.json["detail"])
+        self.house.now = OPEN.start
+        self.assertEqual(self.push({"id": "1", "text": "in time"}).status, 201)
+
+    def test_strangers_are_not_told_when(self) -> None:
+        self.house.now = OPEN.end
+        self.assert_refused(self.push({"id": "1", "text": "a"}, JSON), 401, "unauthorized")
+
     def test_wrong_tokens(self) -> None:
         for value in (
             "",
@@ -117,7 +130,7 @@ class PushTests(SynchronousTestCase):
         self.assertEqual(compared, [(b"wrong", TOKEN.encode()), (TOKEN.encode(), TOKEN.encode())])
 
     def test_an_event_without_pushes(self) -> None:
-        self.house.push._tokens = {}
+        self.house.push._gates = {}
         self.assert_refused(self.push({"id": "1", "text": "a"}), 404, "no_push")
 
     def test_only_post(self) -> None:

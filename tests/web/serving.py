@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from afeed.core.calendar import Period
 from afeed.core.change import timestamp
 from afeed.core.health import Check
 from afeed.core.http import Names
@@ -24,7 +25,7 @@ from afeed.hub import Hub
 from afeed.interfaces import Lineage
 from afeed.metrics import Metrics
 from afeed.settings import Secret, Server
-from afeed.sources.push import Push
+from afeed.sources.push import Gate, Push
 from afeed.transports.router import Routes
 from afeed.transports.websocket import websocket_factory
 from afeed.web.exchange import Exchange
@@ -33,6 +34,8 @@ from afeed.web.health import Health
 from tests.fakes import MemoryArchive, MemoryLog, a_post
 
 NOW = 1_800_000_000.0
+#: When the event takes pushes.
+OPEN = Period(NOW - 86_400, NOW + 7 * 86_400)
 TOKEN = "correct-horse-battery-staple"
 SERVER = Server(public_url="http://feed.example", trusted_proxies=(ip_network("10.0.0.0/8"),))
 UPGRADE = (
@@ -171,7 +174,7 @@ class House:
         self.metrics = Metrics(lambda: self.now)
         self.hub = Hub({"e": lambda item: f"<p>{item.text}</p>"}, self.log, self.archive, self.clock, window)
         self.channel = self.hub.channels["e"]
-        self.push = Push({"e": Secret(TOKEN)}, self.log, self.metrics, lambda: self.now)
+        self.push = Push({"e": Gate(token=Secret(TOKEN), open=OPEN)}, self.log, self.metrics, lambda: self.now)
         self.page_requests: list[Exchange] = []
         self.routes = Routes(
             self.hub.channels,
