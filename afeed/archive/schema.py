@@ -35,13 +35,15 @@ _alembic = threading.Lock()
 
 
 def prepare(url: URL, backend: Backend) -> None:
-    """Create or migrate the archive.
+    """Create or migrate the archive.  Nobody but this user may read an SQLite file that is made here.
 
     Raises :class:`~afeed.core.errors.ArchiveTooNew` or :class:`~afeed.core.errors.ArchiveUnusable` for one
     that is not this program's to change, and leaves that as it is; raises
     :class:`~afeed.core.errors.ArchiveUnavailable` when there is no telling right now.
     """
     examine(url, backend)
+    if backend is SQLITE:
+        _make_private(Path(url.database or ""))
     engine = make_engine(url, backend, "migrate")
     try:
         with engine.connect() as connection:
@@ -88,6 +90,16 @@ def examine(url: URL, backend: Backend) -> None:
             ) from error
         raise ArchiveUnavailable(f"{path}: {error}") from error
     _refuse_unknown(revisions, str(path))
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file if there is none.  SQLite gives those that it makes beside it the same mode; that of
+    a file which exists is its owner's choice."""
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise ArchiveUnavailable(f"{path} cannot be made: {error.strerror}") from error
 
 
 def _migrate(connection: Connection, url: URL, backend: Backend) -> None:

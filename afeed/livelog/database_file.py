@@ -68,13 +68,16 @@ def examine(path: Path) -> None:
 
 
 def create(path: Path) -> None:
-    """Make an empty live log at ``path``: under another name first, so that there is a whole one or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Make an empty live log at ``path``: under another name first, so that there is a whole one or none.
+    Nobody but this user may read it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_suffix(".new")
     # SQLite would apply what is left over beside a deleted file to the new one.
     leftovers = [path.with_name(path.name + end) for end in ("-wal", "-shm")]
     for stale in (unfinished, unfinished.with_name(unfinished.name + "-journal"), *leftovers):
         stale.unlink(missing_ok=True)
+    # SQLite gives the files that it makes beside a database the mode of that database.
+    unfinished.touch(mode=0o600, exist_ok=False)
     connection = sqlite3.connect(unfinished, isolation_level=None)
     try:
         connection.executescript(

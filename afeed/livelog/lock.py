@@ -11,15 +11,16 @@ from afeed.core.errors import DirectoryInUse
 
 
 def hold(directory: Path) -> Callable[[], None]:
-    """Lock ``directory`` (made if absent) for this process and return the function that releases it.
+    """Lock ``directory`` (made if absent, for nobody but this user) for this process and return the function
+    that releases it.
 
     The lock is on the file ``lock`` in it, which names the holder's process id.  The system releases it when
     the process ends, however it ends, so a file left behind means nothing.  Raises
     :class:`~afeed.core.errors.DirectoryInUse` while somebody else holds it, and :class:`OSError` where the
     directory or the file cannot be made.  A daemon must call this after its last fork.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -116,6 +117,13 @@ class SchemaSuite:
 
 class SQLiteSchemaTests(SchemaSuite, ArchiveTestCase):
     database_class = SQLiteDatabase
+
+    async def test_other_users_of_the_machine_can_read_nothing_of_a_new_archive(self) -> None:
+        self.addCleanup(os.umask, os.umask(0))
+        await self.fill(await self.open(), [a_post(1)])
+        names = ("archive.sqlite3", "archive.sqlite3-wal", "archive.sqlite3-shm")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in self.directory.iterdir()}
+        self.assertEqual(modes, dict.fromkeys(names, 0o600))
 
     async def refused(self) -> str:
         """What an archive says about the present file, which it must leave as it is."""

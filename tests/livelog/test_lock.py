@@ -31,6 +31,18 @@ class LockTests(SynchronousTestCase):
         self.addCleanup(release)
         self.assertEqual((self.directory / "lock").read_text(), f"{os.getpid()}\n")
 
+    def test_other_users_of_the_machine_can_read_neither_the_directory_nor_the_lock(self) -> None:
+        self.addCleanup(os.umask, os.umask(0))
+        self.addCleanup(hold(self.directory))
+        self.assertEqual(self.directory.stat().st_mode & 0o777, 0o700)
+        self.assertEqual((self.directory / "lock").stat().st_mode & 0o777, 0o600)
+
+    def test_a_directory_that_was_there_keeps_its_mode(self) -> None:
+        self.directory.mkdir(parents=True)
+        self.directory.chmod(0o750)
+        self.addCleanup(hold(self.directory))
+        self.assertEqual(self.directory.stat().st_mode & 0o777, 0o750)
+
     def test_a_second_holder_is_refused_and_told_who_holds_it(self) -> None:
         release = hold(self.directory)
         error = self.assertRaises(DirectoryInUse, hold, self.directory)
