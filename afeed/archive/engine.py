@@ -276,9 +276,10 @@ class Database:
 
 
 def explain(error: BaseException) -> str:
-    """The driver's own words on one line, without statement or parameters."""
+    """The driver's own words on one line, without statement or parameters, and without the full stop or the
+    question mark at their end: they become part of a sentence."""
     cause = getattr(error, "orig", None) or error
-    return " ".join(str(cause).split()) or type(cause).__name__
+    return " ".join(str(cause).split()).rstrip(" .?!:;,") or type(cause).__name__
 
 
 def _driver_connection(connection: Any) -> Any:

@@ -146,6 +146,8 @@ class Link(Generic[C]):
             first.callback(None)
 
     def _note(self, trouble: str) -> None:
+        # Words of other programs, which become part of a sentence.
+        trouble = trouble.rstrip(" .?!")
         if trouble != self.trouble:
             self._log.error(
                 "{name} cannot be used: {trouble}. It will be tried again every second.",

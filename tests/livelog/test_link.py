@@ -86,6 +86,11 @@ class LinkTests(SynchronousTestCase):
         self.assertFalse(self.link.up)
         self.assertIn("refused", self.link.trouble or "")
 
+    def test_what_another_program_says_ends_without_a_full_stop_of_its_own(self) -> None:
+        self.link.start()
+        self.attempts[-1].errback(ConnectionRefusedError(string="Connection refused"))
+        self.assertTrue((self.link.trouble or "").endswith("Connection refused"), self.link.trouble)
+
     def test_a_server_that_does_not_accept_is_given_up_in_time(self) -> None:
         started = self.link.start()
         self.clock.advance(CONNECT_SECONDS)
