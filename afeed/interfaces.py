@@ -90,8 +90,10 @@ class ISink(Interface):
 
         Fires when they are durable.  While the log is away or full it waits and tries again, so a source that
         waits for this Deferred is slowed down and loses nothing.  A draft that cannot be recorded because of a
-        defect is logged, counted as dropped (``defect``) and has seq 0.  Fails only with
-        :class:`~afeed.core.errors.LeaseLost`.
+        defect is logged, counted as dropped (``defect``) and has seq 0.  Fails with
+        :class:`~afeed.core.errors.LeaseLost` when another node runs the sources, and with
+        :class:`~twisted.internet.defer.CancelledError` when it is cancelled: what was not durable by then is
+        offered again after a restart, from the stored position.
         """
 
     def dropped(event: str, source: str, reason: str, count: int = 1) -> None:

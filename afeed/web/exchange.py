@@ -84,9 +84,13 @@ class Exchange:
         """Answer with a complete response that was made for many."""
         self.connection.answer(response)
 
+    def protected(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+        """The same, protected like a page: a browser may be made to open it as one."""
+        self.respond(status, (*headers, *self.connection.protection), body)
+
     def json(self, status: int, value: object, headers: Iterable[Header] = ()) -> None:
-        """Answer with ``value`` as JSON, protected like a page: a browser may be made to open it as one."""
-        self.respond(status, (_JSON, *self.connection.protection, *headers), _encode(value))
+        """Answer with ``value`` as JSON."""
+        self.protected(status, (_JSON, *headers), _encode(value))
 
     def error(self, status: int, code: str, detail: str, headers: Iterable[Header] = ()) -> None:
         """Answer with a short error: ``code`` for programs, ``detail`` for people."""

@@ -1,4 +1,7 @@
-"""The headers that every answer carries, whoever gives it.
+"""The headers that protect pages, files, errors and all other answers but two.
+
+The changes themselves, as ``/updates`` and ``/stream`` give them by the million, carry only
+``X-Content-Type-Options``: they are data that no browser takes for a page.
 
 The policy allows what the pages use and nothing else: scripts and styles from this origin, images and media
 from anywhere over TLS (posts bring their own), connections back to this origin.  There is no inline script or
@@ -46,7 +49,7 @@ def content_security_policy(server: Server) -> str:
 
 
 def security_headers(server: Server) -> list[tuple[bytes, bytes]]:
-    """Name and value of each header, for HTML, JSON, streams, files and errors alike.
+    """Name and value of each header, for HTML, JSON, files and errors alike.
 
     ``Referrer-Policy`` is ``same-origin``: what people look at is nobody else's business, and forms still
     tell this server where they come from.  HSTS is sent only where ``public_url`` is https; it says nothing

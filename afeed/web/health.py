@@ -55,7 +55,7 @@ class Health:
         if not exchange.internal:
             exchange.error(403, "internal_only", "metrics are only for the addresses in server.internal")
             return
-        exchange.respond(200, (_TEXT, _UNCACHED), self._metrics.text())
+        exchange.protected(200, (_TEXT, _UNCACHED), self._metrics.text())
 
 
 def _told(checks: Iterable[Check], internal: bool) -> dict[str, dict[str, object]]:

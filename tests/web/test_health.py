@@ -68,6 +68,14 @@ class HealthTests(SynchronousTestCase):
         stranger = self.house.ask("/readyz", peer=STRANGER).json["checks"]
         self.assertTrue(all(set(check) == {"state"} for check in stranger.values()))
 
+    def test_no_answer_can_be_framed_or_taken_for_a_page(self) -> None:
+        for path in ("/metrics", "/healthz", "/readyz"):
+            for peer in ("127.0.0.1", STRANGER):
+                headers = self.house.ask(path, peer=peer).headers
+                self.assertEqual(headers["x-content-type-options"], "nosniff", path)
+                self.assertIn("default-src 'none'", headers["content-security-policy"], path)
+                self.assertEqual(headers["x-frame-options"], "DENY", path)
+
     def test_metrics_are_for_those_inside(self) -> None:
         answer = self.house.ask("/metrics")
         self.assertEqual(answer.status, 200)
