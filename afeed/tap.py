@@ -43,7 +43,7 @@ from afeed.settings import FlickrSource, PushSource, ReplaySource, Settings, XSo
 from afeed.sources.flickr import FlickrPoller
 from afeed.sources.http import make_client
 from afeed.sources.push import Gate, Push
-from afeed.sources.replay import Replay
+from afeed.sources.replay import Replay, read_in_thread
 from afeed.sources.x import XStream
 from afeed.sources.xlookup import SHOWN, SHOWN_S
 from afeed.systemd import notify
@@ -278,7 +278,15 @@ def _sources(
                     name = f"replay:{event.slug}"
                     position = _position_of(live_log, event.slug, name)
                     yield (
-                        Replay(event.slug, source, reactor, now, name=name, position=position),
+                        Replay(
+                            event.slug,
+                            source,
+                            reactor,
+                            now,
+                            name=name,
+                            position=position,
+                            read=partial(read_in_thread, reactor),
+                        ),
                         event.active(source),
                     )
     if rules:

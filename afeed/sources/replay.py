@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorThreads, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -32,7 +32,7 @@ _SHOWN_DROPS = 10
 _log = Logger()
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """The file cannot be played; the message says why."""
 
 
@@ -44,8 +44,8 @@ class Replay:
     after a restart it goes on where it stopped. ``position()`` fires with the stored one or None.  ``clock``
     paces it; ``now()`` (Unix seconds) dates the posts.
 
-    The file is read once, at the start of :meth:`run`, and in another thread where ``clock`` is a reactor that
-    has some: a long recording takes seconds.
+    The file is read once, at the start of :meth:`run`, by ``read``: :func:`read_file` in another thread
+    (:func:`read_in_thread`), because a long recording takes seconds.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Replay:
         now: Callable[[], float],
         *,
         position: Callable[[], Deferred[str | None]],
+        read: Callable[[Path], Deferred[Recording]],
         name: str | None = None,
     ) -> None:
         self.name = name if name is not None else f"replay:{slug}"
@@ -64,6 +65,7 @@ class Replay:
         self._clock = clock
         self._now = now
         self._position = position
+        self._read = read
 
         self._state: State = "ok"
         self._detail = "The recording is being read."
@@ -123,8 +125,8 @@ class Replay:
         """The recording, once the file can be used."""
         while True:
             try:
-                recording = await self._read()
-            except _Unusable as error:
+                recording = await self._read(self._settings.file)
+            except Unusable as error:
                 self._state = "failed"
                 self._detail = f"{self._settings.file} cannot be played: {error}."
                 _log.error(
@@ -138,12 +140,6 @@ class Replay:
                 self._entries = len(recording.entries)
                 self._report(recording, sink)
                 return recording
-
-    async def _read(self) -> Recording:
-        if not IReactorThreads.providedBy(self._clock):
-            return _read(self._settings.file)
-        pool = self._clock.getThreadPool()
-        return await deferToThreadPool(self._clock, pool, _read, self._settings.file)
 
     def _report(self, recording: Recording, sink: ISink) -> None:
         """Say which lines are of no use."""
@@ -177,19 +173,24 @@ class Replay:
                 await deferLater(self._clock, 5.0)
 
 
-def _read(path: Path) -> Recording:
-    """The recording in ``path``; raises :class:`_Unusable`."""
+def read_file(path: Path) -> Recording:
+    """The recording in ``path``; raises :class:`Unusable`."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise _Unusable(error.strerror or type(error).__name__) from None
+        raise Unusable(error.strerror or type(error).__name__) from None
     if len(content) > MAX_FILE_BYTES:
-        raise _Unusable(f"it is larger than {MAX_FILE_BYTES // 2**20} MB")
+        raise Unusable(f"it is larger than {MAX_FILE_BYTES // 2**20} MB")
     recording = read_recording(content.splitlines())
     if not recording.entries:
-        raise _Unusable("it has no usable line")
+        raise Unusable("it has no usable line")
     return recording
+
+
+def read_in_thread(reactor: Any, path: Path) -> Deferred[Recording]:
+    """The same in a thread of ``reactor``'s pool."""
+    return deferToThreadPool(reactor, reactor.getThreadPool(), read_file, path)
 
 
 def _time(seconds: float | None) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.python.threadable import isInIOThread
@@ -22,7 +23,7 @@ from afeed.core.errors import LogUnavailable
 from afeed.core.normalise.replay import Recording, read_recording
 from afeed.interfaces import ISink, ISource, Position, Recorded
 from afeed.settings import ReplaySource
-from afeed.sources.replay import RETRY_S, Replay
+from afeed.sources.replay import RETRY_S, Replay, read_file, read_in_thread
 from tests.fakes import MemoryLog, a_post
 
 NOW = 1_772_355_600
@@ -85,6 +86,7 @@ class ReplayTests(SynchronousTestCase):
             self.clock,
             lambda: NOW + self.clock.seconds(),
             position=position or (lambda: self.log.position("conf", "replay:conf")),
+            read=lambda path: maybeDeferred(read_file, path),
             **options,
         )
         self.running = Deferred.fromCoroutine(replay.run(self.sink))
@@ -276,7 +278,12 @@ class ThreadTests(TestCase):
         self.patch(afeed.sources.replay, "read_recording", read)
         settings = ReplaySource(file=file, speed=1000.0)
         replay = Replay(
-            "conf", settings, reactor, lambda: NOW, position=lambda: log.position("conf", "replay:conf")
+            "conf",
+            settings,
+            reactor,
+            lambda: NOW,
+            position=lambda: log.position("conf", "replay:conf"),
+            read=partial(read_in_thread, reactor),
         )
         running = Deferred.fromCoroutine(replay.run(Sink(log)))
         running.addErrback(lambda failure: failure.trap(CancelledError))
