@@ -83,6 +83,8 @@ class RedisLog:
             reactor,
             rng,
         )
+        #: Those of the present connection, once it is usable; and the same while appends may go.
+        self._live: Commands | None = None
         self._commands: Commands | None = None
         self._appends: dict[str, Appends] = {}
         self._witnesses: tuple[IWitness, ...] = ()
@@ -153,6 +155,7 @@ class RedisLog:
 
     async def _greet(self, wire: RedisWire) -> None:
         """Make sure of the server, restore what it has lost, see what is there; then appends may go."""
+        ended = wire.ended()
         commands = Commands(wire, self._reactor, "")
         await self._log_in(commands)
         server = examine(await commands.send("INFO"))
@@ -165,12 +168,15 @@ class RedisLog:
         for event in self._appends:
             await self._settle(commands, event)
             await self._mirror.follow(commands, event)
-        self._commands = commands
+        if ended.called:
+            raise LogUnavailable("the connection to Redis was lost")
+        self._live = self._commands = commands
+        ended.addCallback(lambda _: self._forget(commands))
         self._release()
         self._after("poll", POLL_SECONDS, self._poll)
 
     async def _settle(self, commands: Commands, event: str) -> None:
-        restoring = RedisRestoring(commands, self._rng, self._hold)
+        restoring = RedisRestoring(commands, self._rng, lambda: self._hold(commands))
         outcome = await settle(
             restoring,
             event,
@@ -191,17 +197,25 @@ class RedisLog:
         """A witness that was away may know more than Redis: it is asked until it answers."""
         commands = self._commands
         if commands is None:
+            # Something else is being looked at; a new connection asks by itself.
+            self._after("witnesses", RETRY_SECONDS, self._ask_again)
             return
         for event in [event for event, count in self._unheard.items() if count]:
             await self._settle(commands, event)
             await self._mirror.follow(commands, event)
-        if self._link.up:
+        if self._live is commands:
             self._commands = commands
             self._release()
 
-    def _hold(self) -> None:
-        """Appends wait from here on."""
-        self._commands = None
+    def _hold(self, commands: Commands) -> None:
+        """Appends by ``commands`` wait from here on."""
+        if self._commands is commands:
+            self._commands = None
+
+    def _forget(self, commands: Commands) -> None:
+        """The connection of ``commands`` has ended: nobody may be given them any more."""
+        if self._live is commands:
+            self._live = self._commands = None
 
     def _release(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -209,7 +223,7 @@ class RedisLog:
             waiter.callback(None)
 
     def _lost(self) -> None:
-        self._commands = None
+        self._live = self._commands = None
         for name in ("poll", "witnesses"):
             if name in self._timers:
                 self._timers.pop(name).cancel()
@@ -222,12 +236,10 @@ class RedisLog:
         why = f"Redis at {self._address} cannot be used: {self._link.trouble or 'its log is being restored'}"
         if not self._running or patience <= 0:
             return fail(LogUnavailable(why))
-        waiter: Deferred[None] = Deferred()
+        waiter: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
 
         def refuse(result: object, seconds: float) -> None:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
             raise LogUnavailable(why)
 
         waiter.addTimeout(patience, self._reactor, refuse)

@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change, compose
-from afeed.core.errors import EpochChanged, LeaseLost, LogFull, LogUnavailable
+from afeed.core.errors import EpochChanged, LeaseLost, LogDefect, LogFull, LogUnavailable
 from afeed.interfaces import Recorded
 from afeed.livelog.redis_commands import Appended, Batch, Commands, ServerError
 from afeed.livelog.redis_mirror import Mirror
@@ -73,7 +73,10 @@ class Appends:
         self._noted = noted
         self._queue: deque[_Job] = deque()
         self._sending: Deferred[None] | None = None
+        self._connecting: Deferred[Commands] | None = None
         self._closing = False
+        #: How many of those at the head of the queue are not to be joined with others.
+        self._singly = 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -93,6 +96,8 @@ class Appends:
     def close(self) -> Deferred[None]:
         """Fires when nothing is on its way any more; what cannot be sent at once is refused."""
         self._closing = True
+        if self._connecting is not None:
+            self._connecting.cancel()
         waiter: Deferred[None] = Deferred()
         if self._sending is None:
             waiter.callback(None)
@@ -108,33 +113,58 @@ class Appends:
 
     async def _send_all(self) -> None:
         while self._queue:
-            oldest = self._queue[0]
+            patience = 0 if self._closing else self._queue[0].deadline - self._reactor.seconds()
             try:
-                commands = await self._usable(oldest.deadline - self._reactor.seconds())
-            except LogUnavailable as error:
-                # A moment before the deadline counts as the deadline: sums of floats differ a little.
-                late = self._reactor.seconds() + 0.01
-                while self._queue and (self._closing or self._queue[0].deadline <= late):
-                    self._queue.popleft().fail(error)
+                self._connecting = self._usable(patience)
+                commands = await self._connecting
+            except CancelledError:
+                self._give_up(LogUnavailable("the live log is closed"))
                 continue
+            except LogUnavailable as error:
+                self._give_up(error)
+                continue
+            finally:
+                self._connecting = None
             group = self._take()
             try:
                 appended = await commands.append(self._event, [job.batch for job in group], self._max_bytes)
             except ServerError as error:
                 self._refused(group, error)
-            except LogUnavailable:
+            except LogUnavailable as error:
                 # The connection broke or the log has to be looked at: once more, for repeating is safe.
                 self._queue.extendleft(reversed(group))
+                self._give_up(error)
                 self._untrusted()
                 # Ending the connection may take a turn, and until then it would look usable.
                 await deferLater(self._reactor, 0)
+            except Exception as error:
+                self._defect(group, error)
             else:
                 self._noted(None)
                 await self._recorded(commands, group, appended)
         self._sending = None
 
+    def _give_up(self, error: Exception) -> None:
+        """Refuse those that have waited long enough; all of them at the end."""
+        # A moment before the deadline counts as the deadline: sums of floats differ a little.
+        late = self._reactor.seconds() + 0.01
+        while self._queue and (self._closing or self._queue[0].deadline <= late):
+            self._queue.popleft().fail(error)
+
+    def _defect(self, group: Sequence[_Job], error: Exception) -> None:
+        """Find out who is to blame: those that came together go once more, one at a time."""
+        if len(group) > 1:
+            self._queue.extendleft(reversed(group))
+            self._singly = len(group)
+            return
+        self._log.failure("An append to {event} failed; others are not affected", event=self._event)
+        group[0].fail(LogDefect(f"recording failed because of a defect: {type(error).__name__}"))
+
     def _take(self) -> list[_Job]:
         group = [self._queue.popleft()]
+        if self._singly:
+            self._singly -= 1
+            return group
         records = len(group[0].batch.records)
         size = _size(group[0].batch)
         while self._queue:

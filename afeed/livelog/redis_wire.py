@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import txredisapi
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -23,6 +23,9 @@ from afeed.core.errors import LogUnavailable
 from afeed.livelog.link import CONNECT_SECONDS
 from afeed.livelog.redis_address import RedisAddress
 from afeed.livelog.redis_commands import ServerError
+
+#: How many seconds asking all sentinels may take together; the rest of ``CONNECT_SECONDS`` is the server's.
+SENTINEL_SECONDS = CONNECT_SECONDS / 2
 
 
 class _Protocol(txredisapi.RedisProtocol):
@@ -94,13 +97,21 @@ class Connector:
         return wrapClientTLS(optionsForClientTLS(host), endpoint) if self._address.tls else endpoint
 
     async def _master(self) -> tuple[str, int]:
-        """Where the server is; asks the sentinels, one after the other, if that is how it is configured."""
+        """Where the server is; asks the sentinels, one after the other, if that is how it is configured.
+
+        Each may take its share of the time that is left, so that silent ones leave some to those after them.
+        """
         address = self._address
         if address.service is None:
             return address.hosts[0]
-        for host, port in address.hosts:
+        deadline = self._reactor.seconds() + SENTINEL_SECONDS
+        for asked, (host, port) in enumerate(address.hosts):
+            share = (deadline - self._reactor.seconds()) / (len(address.hosts) - asked)
+            asking = Deferred.fromCoroutine(self._ask(host, port, address.service))
             try:
-                master = await self._ask(host, port, address.service)
+                master = await asking.addTimeout(max(share, 0.0), self._reactor)
+            except CancelledError:
+                raise
             except Exception as error:
                 self._log.debug(
                     "The sentinel at {host}:{port} does not help: {error}", host=host, port=port, error=error
@@ -111,12 +122,10 @@ class Connector:
         raise ConnectionError(f"no sentinel knows the master of {address.service}")
 
     async def _ask(self, host: str, port: int, service: str) -> tuple[str, int] | None:
-        patience = CONNECT_SECONDS / 2
-        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=patience)
+        endpoint = HostnameEndpoint(self._reactor, host, port, timeout=SENTINEL_SECONDS)
         wire = RedisWire(await endpoint.connect(Factory.forProtocol(_Protocol)))
         try:
-            asked = wire.send("SENTINEL", "get-master-addr-by-name", service)
-            reply = await asked.addTimeout(patience, self._reactor)
+            reply = await wire.send("SENTINEL", "get-master-addr-by-name", service)
         finally:
             wire.abort()
         return (reply[0].decode("ascii"), int(reply[1])) if reply else None

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -116,6 +116,8 @@ async def settle(
     for number, witness in enumerate((*archive, *memories)):
         try:
             told = await _hear(witness, event, reactor)
+        except CancelledError:
+            raise
         except Exception as error:
             _log.debug("No testimony for {event}: {error}", event=event, error=error)
             continue
@@ -203,6 +205,8 @@ async def _refill(
             limit = min(PAGE, refill.upto - after)
             try:
                 changes = await heard[refill.witness].read(after, limit).addTimeout(READ_SECONDS, reactor)
+            except CancelledError:
+                raise
             except Exception as error:
                 _log.warn("A witness of the live log went away while it was asked: {error}", error=error)
                 return refill.witness

@@ -9,17 +9,30 @@ from random import Random
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Removed
-from afeed.core.errors import LogUnavailable
-from afeed.interfaces import Position
+from afeed.core.errors import LogDefect, LogUnavailable
+from afeed.interfaces import IWitness, Position, Testimony
 from afeed.livelog.redis import RedisLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
 from tests.livelog.samples import MemoryWitness, post, posted
 from tests.servers.redis import Redis, shared
+
+
+@implementer(IWitness)
+class SilentWitness:
+    """Never answers; ``asked`` counts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def testimony(self, event: str) -> Deferred[Testimony | None]:
+        self.asked += 1
+        return Deferred()
 
 
 class RedisFixture(LiveLogFixture):
@@ -88,6 +101,19 @@ class RedisTests(RedisFixture, TestCase):
         self.assertEqual(await self.append(log, post(1)), new(1))
         await log.trim("e", 1)
         self.assertEqual(log.check().state, "ok")
+
+    async def test_a_draft_that_cannot_be_sent_is_refused_and_those_that_came_with_it_are_recorded(
+        self,
+    ) -> None:
+        log = await self.open()
+        first = log.append("e", None, [post(0)])
+        good = log.append("e", None, [post(1)])
+        bad = log.append("e", None, [post(2)], position=Position("x", "\ud800"))
+        last = log.append("e", None, [post(3)])
+        self.assertEqual([await first, await good, await last], [new(1), new(2), new(3)])
+        with self.assertRaises(LogDefect):
+            await bad
+        self.assertEqual(len(self.flushLoggedErrors(UnicodeEncodeError)), 1)
 
     async def test_databases_are_apart(self) -> None:
         log = await self.open()
@@ -317,6 +343,34 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         self.assertLess(reactor.seconds() - began, 8)
         self.assertEqual(log.check().state, "failed")
 
+    async def test_stop_refuses_at_once_what_waits_for_a_redis_that_is_away(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        self.server.kill()
+        await eventually(lambda: not log._link.up, "the loss of the connection")
+        began = reactor.seconds()
+        waiting = [log.append("e", None, [post(n)]) for n in (2, 3)]
+        await self.close(log)
+        self.assertLess(reactor.seconds() - began, 1)
+        for refused in waiting:
+            self.assertIsInstance(self.failureResultOf(refused).value, LogUnavailable)
+
+    async def test_stop_sends_what_can_be_sent(self) -> None:
+        log = await self.open()
+        waiting = [log.append("e", None, [post(n)]) for n in range(1, 4)]
+        await self.close(log)
+        self.assertEqual([self.successResultOf(sent) for sent in waiting], [new(1), new(2), new(3)])
+
+    async def test_stop_is_prompt_while_a_witness_is_silent(self) -> None:
+        witness = SilentWitness()
+        log = self.make(self.window, self.max_log_bytes, self.rng, lambda: self.now)
+        self.open_logs.append(log)
+        started = log.start(["e", "f"], [witness])
+        await eventually(lambda: witness.asked, "the question")
+        await self.close(log)
+        await started
+        self.assertEqual(witness.asked, 1)
+
     async def test_a_redis_that_hangs_is_noticed_and_used_again(self) -> None:
         log = await self.open()
         await self.append(log, post(1))
@@ -397,6 +451,47 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         await log.start(["e"], [])
         self.assertEqual(await self.append(log, post(1)), new(1))
         self.assertEqual(self.server.cli("EXISTS", "afeed:{e}:meta", db=3), "1")
+
+
+class RedisAskingAgainTests(RedisFixture, TestCase):
+    """Witnesses that were away, and connections that come and go meanwhile."""
+
+    async def test_a_witness_is_asked_again_also_when_that_could_not_be_done_in_time(self) -> None:
+        archive = MemoryWitness("old", [posted(n) for n in range(1, 4)], away=True)
+        log = await self.open(witnesses=[archive])
+        self.assertIn("witnesses", log._timers)
+        log._timers.pop("witnesses").cancel()
+        commands, log._commands = log._commands, None
+        await log._ask_again()
+        log._commands = commands
+        archive.away = False
+        await eventually(lambda: log.head("e").addCallback(lambda head: head.seq == 3), "the archive's changes")
+
+    async def test_commands_of_a_dead_connection_are_not_used_again(self) -> None:
+        archive = MemoryWitness("old", [posted(n) for n in range(1, 4)], away=True)
+        log = await self.open(witnesses=[archive])
+        silent = SilentWitness()
+        log._witnesses = (silent,)
+        dead = log._commands
+        log._timers.pop("witnesses").cancel()
+        asking = Deferred.fromCoroutine(log._ask_again())
+        await eventually(lambda: silent.asked, "the question")
+        log._witnesses = (archive,)
+        log._link.abort()
+        await eventually(lambda: log._commands not in (None, dead), "another connection")
+        fresh = log._commands
+        log._hold(dead)
+        self.assertIs(log._commands, fresh)
+        asking.addErrback(lambda failure: failure.trap(LogUnavailable))
+        await asking
+        self.assertIsNot(log._commands, dead)
+        self.assertEqual(await self.append(log, post("a")), new(1))
+
+    async def test_a_connection_that_ends_as_it_becomes_usable_is_forgotten(self) -> None:
+        log = await self.open()
+        log._link._lost = lambda: None  # as if it had never been usable
+        await log._link.stop()
+        await eventually(lambda: log._commands is None, "the end of the connection")
 
 
 class RedisWithoutFileTests(OwnServerFixture, TestCase):
