@@ -32,7 +32,7 @@ from afeed.sources.streambody import End, Ending, StreamBody
 from afeed.sources.xapi import Refusal, XApi
 from afeed.sources.xbackfill import BackFill, Positions, nothing_stored
 from afeed.sources.xhealth import Vitals, report
-from afeed.sources.xintake import Intake
+from afeed.sources.xintake import MessageIntake
 from afeed.sources.xlookup import Lookup, Shown, shows_nothing
 from afeed.sources.xrules import RuleKeeper
 
@@ -117,7 +117,7 @@ class XStream:
             sink, self._clock, pause=self._pause, resume=self._resume, failed=self._refused_by_sink
         )
         self._backfill.begin(sink, self._delivery)
-        self._intake = Intake(
+        self._intake = MessageIntake(
             self.name,
             self._wanted,
             self._now,

@@ -17,7 +17,7 @@ from afeed.sources.delivery import Delivery
 _Batches = dict[str, tuple[list[Draft], int]]
 
 
-class Intake:
+class MessageIntake:
     """Reads one stream after another.
 
     ``useful`` says whether anything of use (a message or a keep-alive) has come on the present one, ``goodbye``
