@@ -26,6 +26,10 @@ from afeed.livelog.database_file import LAYOUT, create, examine
 #: How many entries one call of :meth:`Database.trim` drops, so that nobody waits for long behind it.
 TRIM_COUNT = 5000
 
+#: How long to wait for another program that has locked the file, in milliseconds; for tidying up, hardly.
+_WAIT_MS = 5000
+_TIDY_WAIT_MS = 50
+
 _REDACTED_LENGTH = len(redact(b" " * STORED_AT_LENGTH))
 
 _ancestors = msgspec.json.Decoder(tuple[Ancestor, ...])
@@ -74,6 +78,8 @@ class Database:
                 "cache_size=-8192",
                 "journal_size_limit=67108864",
                 "temp_store=MEMORY",
+                # What was removed is overwritten, not only forgotten.
+                "secure_delete=ON",
             ):
                 self._run("PRAGMA " + pragma)
             self._events: dict[int, State] = {}
@@ -128,6 +134,16 @@ class Database:
                 self._events, self._rows, self._dirty = before
             raise
         self._run("RELEASE attempt")
+
+    def tidy(self) -> bool:
+        """Write everything back into the one file, so that removed text is in none; False while another program
+        reads the file, which is not waited for.  Not within a transaction."""
+        self._run(f"PRAGMA busy_timeout={_TIDY_WAIT_MS}")
+        try:
+            (busy, _, _) = self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._run(f"PRAGMA busy_timeout={_WAIT_MS}")
+        return not busy
 
     def close(self) -> None:
         """Write everything back into the one file and close it."""

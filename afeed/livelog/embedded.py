@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from afeed.core.change import Change, timestamp
+from afeed.core.change import REMOVED, Change, timestamp
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Draft, Record, prepare
 from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
@@ -37,6 +37,10 @@ PRELOAD = 500
 
 #: How often, in seconds, a witness that did not answer is asked again, and a log in trouble tries to write.
 RETRY_SECONDS = 2.0
+
+
+#: How soon after a removal, in seconds, its text is out of every file.
+TIDY_SECONDS = 1.0
 
 
 @implementer(ILiveLog)
@@ -76,6 +80,7 @@ class EmbeddedLog:
         self._gates: dict[str, list[Deferred[None]]] = {}
         self._retries: dict[str, IDelayedCall] = {}
         self._probe_call: IDelayedCall | None = None
+        self._tidy_call: IDelayedCall | None = None
         self._running = False
         #: Who may append with a lease; a node alone has none.
         self.lease_holder: str | None = None
@@ -94,6 +99,8 @@ class EmbeddedLog:
         try:
             for event in events:
                 await self._settle(event, witnesses)
+            # What a process that was killed had removed may still be in the write-ahead log.
+            self._tidy_soon()
         except BaseException:
             await self.stop()
             raise
@@ -114,6 +121,7 @@ class EmbeddedLog:
             )
             if outcome.changed or event not in self._windows:
                 await self._load(event)
+                self._tidy_soon()
         finally:
             for waiting in self._gates.pop(event, ()):
                 waiting.callback(None)
@@ -164,9 +172,10 @@ class EmbeddedLog:
         for call in self._retries.values():
             call.cancel()
         self._retries.clear()
-        if self._probe_call is not None:
-            self._probe_call.cancel()
-            self._probe_call = None
+        for pending in (self._probe_call, self._tidy_call):
+            if pending is not None:
+                pending.cancel()
+        self._probe_call = self._tidy_call = None
         return self._writer.stop()
 
     # Writing
@@ -209,6 +218,8 @@ class EmbeddedLog:
             if changes:
                 self._windows[event].extend(changes)
                 self._changed[event] = None
+            if any(change.type == REMOVED for change in changes):
+                self._tidy_soon()
 
         def refused(failure: Failure) -> Failure:
             if failure.check(LogFull):
@@ -236,6 +247,20 @@ class EmbeddedLog:
         """See whether the trouble is over, so that health tells it even when nobody appends."""
         self._probe_call = None
         self._writer.write(Database.touch).addErrback(lambda failure: failure.trap(LogUnavailable))
+
+    def _tidy_soon(self) -> None:
+        """Removed text is still in the write-ahead log.  All removals of a second share the work."""
+        if self._tidy_call is None and self._running:
+            self._tidy_call = self._reactor.callLater(TIDY_SECONDS, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidy_call = None
+
+        def again(result: bool | Failure) -> None:
+            if result is not True:
+                self._tidy_soon()
+
+        self._writer.read(Database.tidy).addBoth(again)
 
     def trim(self, event: str, upto: int) -> Deferred[None]:
         def work(database: Database) -> tuple[int, bool]:

@@ -104,7 +104,7 @@ class Writer:
         return self._submit(work, True, apply)
 
     def read(self, work: Callable[[Database], T]) -> Deferred[T]:
-        """Fires with the result of ``work``, which must not write."""
+        """Fires with the result of ``work``, which is outside any transaction and must record nothing."""
         return self._submit(work, False, None)
 
     def _submit(

@@ -12,11 +12,14 @@ from random import Random
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
+from afeed.core.draft import Removed
 from afeed.core.errors import LogDefect, LogUnavailable, LogUnusable
 from afeed.interfaces import Position
 from afeed.livelog import writer
+from afeed.livelog.database import Database
 from afeed.livelog.embedded import FILE, EmbeddedLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
 from tests.livelog.samples import MemoryWitness, post, posted
@@ -123,6 +126,69 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
     def lines(self, round_: int) -> list[list[str]]:
         whole = self.output(round_).read_text().rpartition("\n")[0]
         return [line.split() for line in whole.splitlines()]
+
+    # Removed text
+
+    def holding(self, canary: str, directory: Path) -> list[str]:
+        """The files in ``directory`` that hold ``canary``."""
+        return [path.name for path in directory.iterdir() if canary.encode() in path.read_bytes()]
+
+    async def with_canaries(self, log: Any) -> None:
+        for n in range(0, 120, 20):
+            await self.append(log, *(post(n + k, text=f"canary{n + k:04} " * (n + k)) for k in range(20)))
+        await self.append(
+            log, post("long", text="canary-long" + "x" * 50_000), post("edited", text="canary-old")
+        )
+        await self.append(log, post("edited", "2", text="canary-new"))
+
+    async def test_removed_text_is_in_no_file_within_seconds(self) -> None:
+        self.window = 1000
+        log = await self.open()
+        await self.with_canaries(log)
+        self.assertTrue(self.holding("canary-long", self.directory))
+        await self.append(log, *(Removed(f"push:{n}") for n in (*range(0, 120, 7), "long", "edited")))
+        for canary in ("canary-long", "canary-old", "canary-new", *(f"canary{n:04}" for n in range(0, 120, 7))):
+            await eventually(
+                lambda c=canary: not self.holding(c, self.directory), f"{canary} to be in no file", 5
+            )
+        self.assertTrue(self.holding("canary0001", self.directory))
+        self.assertEqual(log.check().state, "ok")
+
+    async def test_removed_text_is_in_no_file_after_a_kill_and_a_start(self) -> None:
+        self.window = 1000
+        log = await self.open()
+        await self.with_canaries(log)
+        await self.append(log, Removed("push:long"))
+        killed = Path(self.mktemp())
+        killed.mkdir()
+        for path in self.directory.iterdir():
+            (killed / path.name).write_bytes(path.read_bytes())
+        await self.close(log)
+        self.assertTrue(self.holding("canary-long", killed))
+        self.directory, self.file = killed, killed / FILE
+        await self.open()
+        await eventually(lambda: not self.holding("canary-long", killed), "the canary to be in no file", 5)
+
+    async def test_removed_text_goes_as_soon_as_nobody_else_reads_the_file(self) -> None:
+        log = await self.open()
+        await self.append(log, post("long", text="canary-long" + "x" * 50_000))
+        reader = sqlite3.connect(self.file)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entry").fetchone()
+        await self.append(log, Removed("push:long"))
+        self.assertFalse(await log._writer.read(Database.tidy))
+        self.assertEqual(log.check().state, "ok")
+        self.assertTrue(self.holding("canary-long", self.directory))
+        reader.close()
+        await eventually(lambda: not self.holding("canary-long", self.directory), "the canary to be gone", 5)
+
+    async def test_many_removals_share_a_tidying_up(self) -> None:
+        log = await self.open()
+        statements: list[str] = []
+        await log._writer.read(lambda db: db.connection.set_trace_callback(statements.append))
+        await gatherResults([log.append("e", None, [post(n), Removed(f"push:{n}")]) for n in range(50)])
+        await eventually(lambda: any("checkpoint" in s for s in statements), "the tidying up", 5)
+        self.assertLessEqual(sum("checkpoint" in s for s in statements), 2)
 
     # Faults of the disk
 
