@@ -15,13 +15,14 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from afeed.archive.strainer import Strainer
-from afeed.core.errors import AfeedError, ArchiveUnavailable, LogUnavailable, LogUnusable
+from afeed.core.errors import AfeedError, ArchiveUnavailable, ArchiveUnusable, LogUnavailable, LogUnusable
 from afeed.core.health import Check
 from afeed.hub import Hub
 from afeed.interfaces import IArchive, ILiveLog, IWitness
 from afeed.services import RESTART_LEAST_S, RESTART_MOST_S, Scheduled, Supervised
 from afeed.sources.push import Push
 from afeed.transports.router import Routes
+from afeed.transports.stage import Stages
 from afeed.web.front import Front
 
 #: How long the start waits for an archive before it goes on without; the strainer keeps trying.
@@ -56,6 +57,7 @@ class Parts:
     strainer_runs: Supervised
     sources: Sequence[tuple[Scheduled, Supervised]]
     push: Push
+    stages: Stages
     routes: Routes
     front: Front
 
@@ -119,8 +121,10 @@ class Node(Service):
             self._refuse(1, f"the data directory cannot be used: {error}")
         try:
             self._parts.preflight()
-        except AfeedError as error:
+        except (LogUnusable, ArchiveUnusable) as error:
             self._refuse(2, str(error))
+        except AfeedError as error:  # a lock that passes, say: whoever needs the file tries again
+            _log.warn("The data could not be looked at before the start: {why}", why=str(error))
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._start_failed)
 
@@ -163,7 +167,7 @@ class Node(Service):
         return self._parts.log.start(tuple(self._parts.hub.channels), self._parts.witnesses)
 
     def _begin(self) -> Deferred[None]:
-        self._parts.routes.start()
+        self._parts.stages.start()
         self._parts.strainer_runs.start()
         for _, supervisor in self._parts.sources:
             supervisor.start()
@@ -234,7 +238,8 @@ class Node(Service):
         ]
         await DeferredList([Deferred.fromCoroutine(flush) for flush in flushes])
         self._attempt(lambda: parts.hub.stop(RETURN_MS), "sending the viewers away")
-        self._attempt(parts.routes.stop, "stopping the pings")
+        self._attempt(parts.routes.stop, "sending away who comes now")
+        self._attempt(parts.stages.stop, "stopping the pings")
         await self._at_most(parts.strainer_runs.stop(), FLUSH_S, "stopping the strainer")
         await self._at_most(Deferred.fromCoroutine(parts.strainer.drain(DRAIN_S)), DRAIN_S + 0.2, "the archive")
         self._attempt(parts.front.stop, "closing the connections")

@@ -146,6 +146,7 @@ def assemble(
     None."""
     # Klein and autobahn look for an installed reactor when they are imported, so not before this moment.
     from afeed.transports.router import Routes
+    from afeed.transports.stage import Stages
     from afeed.transports.websocket import websocket_factory
     from afeed.web.app import Pages
 
@@ -167,15 +168,10 @@ def assemble(
 
     pages = Pages(settings.events, hub, server, now, fragments=lambda event: fragments[event.slug])
     site = Site(pages.resource(), reactor=reactor)
+    names = Names(server.public_url, server.cors_origins)
+    stages = Stages(hub.channels, reactor, metrics, spread=lambda most: rng.randrange(most + 1))
     routes = Routes(
-        hub.channels,
-        push,
-        lambda exchange: hand_over(exchange, site),
-        websocket_factory(reactor),
-        Names(server.public_url, server.cors_origins),
-        reactor,
-        metrics,
-        spread=lambda most: rng.randrange(most + 1),
+        stages.of, push, lambda exchange: hand_over(exchange, site), websocket_factory(reactor), names
     )
     front = Front(server, routes, reactor, now, metrics.requests.inc)
     node = Node(
@@ -194,6 +190,7 @@ def assemble(
             strainer_runs=Supervised("strainer", strainer.run, reactor, rng),
             sources=sources,
             push=push,
+            stages=stages,
             routes=routes,
             front=front,
         ),
@@ -202,7 +199,7 @@ def assemble(
         None if log_stream is None else observer(log_stream, readable=_is_terminal(log_stream)),
         refuse,
     )
-    routes.answer(Health(node.checks, node.ready, routes.viewers, metrics).paths)
+    routes.answer(Health(node.checks, node.ready, stages.viewers, metrics).paths)
     _offer_readings(metrics, hub, strainer, node)
     return node
 

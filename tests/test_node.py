@@ -123,6 +123,7 @@ class NodeCase(SynchronousTestCase):
             strainer_runs=Supervised("strainer", self.strainer.run, self.clock, Random(7)),
             sources=supervisors,  # type: ignore[arg-type]
             push=self.house.push,
+            stages=self.house.stages,
             routes=self.house.routes,
             front=self.house.front,
         )
@@ -130,7 +131,7 @@ class NodeCase(SynchronousTestCase):
             archive_start=(self.house.archive, "start"),
             log_start=(self.house.log, "start"),
             hub_start=(self.house.hub, "start"),
-            routes_start=(self.house.routes, "start"),
+            stages_start=(self.house.stages, "start"),
             strainer_start=(self.parts.strainer_runs, "start"),
             source_start=(supervisors[0][1], "start"),
             push_close=(self.house.push, "close"),
@@ -140,6 +141,7 @@ class NodeCase(SynchronousTestCase):
             log_append=(self.house.log, "append"),
             hub_stop=(self.house.hub, "stop"),
             routes_stop=(self.house.routes, "stop"),
+            stages_stop=(self.house.stages, "stop"),
             strainer_stop=(self.parts.strainer_runs, "stop"),
             strainer_drain=(self.strainer, "drain"),
             front_stop=(self.house.front, "stop"),
@@ -180,7 +182,7 @@ class NodeCase(SynchronousTestCase):
 class StartTests(NodeCase):
     def test_the_order(self) -> None:
         self.start()
-        order = ["archive_start", "log_start", "hub_start", "routes_start", "strainer_start", "source_start"]
+        order = ["archive_start", "log_start", "hub_start", "stages_start", "strainer_start", "source_start"]
         self.assertEqual(self.recorder.calls, order)
         self.assertTrue(self.node.ready())
         self.assertEqual(self.states, ["READY=1"])
@@ -295,6 +297,12 @@ class StartTests(NodeCase):
             self.assertEqual(exit.code, status)
         self.assertEqual(self.recorder.calls, [])
 
+    def test_an_archive_that_is_locked_for_a_moment_does_not_keep_it_from_starting(self) -> None:
+        self.refuse = {"preflight": ArchiveUnavailable("locked")}
+        self.start()
+        self.assertTrue(self.held)
+        self.stop(5)
+
     def test_a_port_that_is_taken_ends_the_program(self) -> None:
         self.listening = fail(CannotListenError("127.0.0.1", 8080, OSError(98, "Address already in use")))
         exit = self.assertRaises(SystemExit, self.node.privilegedStartService)
@@ -353,6 +361,7 @@ class StopTests(NodeCase):
                 "log_append",
                 "hub_stop",
                 "routes_stop",
+                "stages_stop",
                 "strainer_stop",
                 "strainer_drain",
                 "front_stop",

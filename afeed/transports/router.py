@@ -4,130 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
 
-from afeed.channel import Channel
-from afeed.core.change import seconds
 from afeed.core.errors import BadCursor, BadInput
-from afeed.core.framing import server_sent_event, websocket_frame
 from afeed.core.http import Header, Names
-from afeed.metrics import Metrics
 from afeed.sources.push import MAX_BODY, Push
 from afeed.transports.asking import Asking, asking
-from afeed.transports.audience import Audience
-from afeed.transports.longpoll import RETRY, Polls
+from afeed.transports.longpoll import RETRY
 from afeed.transports.sse import open_stream
+from afeed.transports.stage import SSE, WEBSOCKET, Stage
 from afeed.transports.websocket import FeedSocket
 from afeed.web.exchange import Exchange
 
 MAX_PAGE_BODY = 64 * 1024
-WEBSOCKET, SSE, POLL = "websocket", "sse", "poll"
-_ENCODINGS = {WEBSOCKET: websocket_frame, SSE: server_sent_event}
-
-_log = Logger()
-
-
-class _Stage:
-    """One event with all who follow it."""
-
-    def __init__(self, channel: Channel, polls: Polls, audiences: Mapping[tuple[str, bool], Audience]) -> None:
-        self.channel = channel
-        self.polls = polls
-        self.audiences = audiences
-
-    def viewers(self) -> dict[str, int]:
-        counts = {POLL: len(self.polls)}
-        for (transport, _), audience in self.audiences.items():
-            counts[transport] = counts.get(transport, 0) + len(audience)
-        return counts
 
 
 class Routes:
     """Implements :class:`afeed.web.front.Router`.
 
     ``pages`` answers whatever is none of the hot paths; ``new_socket`` makes the protocol of a WebSocket
-    client; ``spread`` chooses a moment within the milliseconds given.
+    client.
     """
 
     def __init__(
         self,
-        channels: Mapping[str, Channel],
+        stages: Mapping[str, Stage],
         push: Push,
         pages: Callable[[Exchange], None],
         new_socket: Callable[[], FeedSocket],
         names: Names,
-        clock: IReactorTime,
-        metrics: Metrics,
-        spread: Callable[[int], int],
     ) -> None:
+        self._stages = {slug.encode("ascii"): stage for slug, stage in stages.items()}
         self._push = push
         self._plain: dict[bytes, Callable[[Exchange], None]] = {}
         self._pages = pages
         self._new_socket = new_socket
         self._names = names
-        self._metrics = metrics
-        self._stages = {
-            slug.encode("ascii"): self._stage(channel, clock, spread) for slug, channel in channels.items()
-        }
-        self._hot: dict[bytes, Callable[[Exchange, _Stage], None]] = {
+        self._hot: dict[bytes, Callable[[Exchange, Stage], None]] = {
             b"updates": self._updates,
             b"stream": self._stream,
             b"ws": self._no_socket,
             b"items": self._items,
         }
         self._stopping = False
-        self._sweep = LoopingCall(self._swept)
-        self._sweep.clock = clock
-        metrics.watch_viewers(self.viewers)
-
-    def _stage(self, channel: Channel, clock: IReactorTime, spread: Callable[[int], int]) -> _Stage:
-        def delivered(transport: str) -> Callable[[int, int], None]:
-            def count(changes: int, viewers: int) -> None:
-                newest = next(channel.newest_first())
-                self._metrics.delivered(transport, changes, viewers, seconds(newest.at))
-
-            return count
-
-        audiences = {
-            (transport, rich): Audience(channel, encode, rich, clock, spread, delivered(transport))
-            for transport, encode in _ENCODINGS.items()
-            for rich in (False, True)
-        }
-        return _Stage(channel, Polls(channel, clock, spread, delivered(POLL)), audiences)
 
     def answer(self, paths: Mapping[bytes, Callable[[Exchange], None]]) -> None:
         """Let these paths, which belong to no event, be answered by these functions."""
         self._plain.update(paths)
 
-    def start(self) -> None:
-        """Begin to ping, and to answer polls whose time is over."""
-        self._sweep.start(1.0, now=False)
-
     def stop(self) -> None:
-        """Nothing more is due, and who comes now is sent away: the others have been told goodbye already."""
+        """Who comes now is sent away: the others have been told goodbye already."""
         self._stopping = True
-        if self._sweep.running:
-            self._sweep.stop()
-
-    def viewers(self) -> dict[tuple[str, str], int]:
-        """The viewers by (event, transport)."""
-        return {
-            (stage.channel.event, transport): count
-            for stage in self._stages.values()
-            for transport, count in stage.viewers().items()
-        }
-
-    def _swept(self) -> None:
-        self._metrics.note_viewers(self.viewers())
-        for stage in self._stages.values():
-            for tick in (stage.polls.tick, *(audience.tick for audience in stage.audiences.values())):
-                try:
-                    tick()
-                except Exception:  # the sweep serves everybody and must go on
-                    _log.failure("{event}: pinging viewers failed", event=stage.channel.event)
 
     # -- Router
 
@@ -156,7 +83,7 @@ class Routes:
         else:
             hot(exchange, stage)
 
-    def _find(self, path: bytes) -> tuple[_Stage | None, Callable[[Exchange, _Stage], None] | None]:
+    def _find(self, path: bytes) -> tuple[Stage | None, Callable[[Exchange, Stage], None] | None]:
         parts = path.split(b"/")
         if len(parts) != 3:
             return None, None
@@ -191,7 +118,7 @@ class Routes:
 
     # -- hot paths
 
-    def _asked(self, exchange: Exchange, stage: _Stage, last_event_id: bytes | None = None) -> Asking | None:
+    def _asked(self, exchange: Exchange, stage: Stage, last_event_id: bytes | None = None) -> Asking | None:
         """What is asked for; None once that was answered with a refusal."""
         if exchange.method == b"POST":
             exchange.error(405, "method_not_allowed", "this is only read", ((b"Allow", b"GET, HEAD"),))
@@ -206,7 +133,7 @@ class Routes:
             return asked if self._ready(exchange, stage) else None
         return None
 
-    def _ready(self, exchange: Exchange, stage: _Stage) -> bool:
+    def _ready(self, exchange: Exchange, stage: Stage) -> bool:
         if self._stopping:
             headers = (RETRY, *self._shared(exchange))
             exchange.error(503, "stopping", "afeed is being stopped or restarted", headers)
@@ -217,20 +144,20 @@ class Routes:
             return False
         return True
 
-    def _updates(self, exchange: Exchange, stage: _Stage) -> None:
+    def _updates(self, exchange: Exchange, stage: Stage) -> None:
         asked = self._asked(exchange, stage)
         if asked is not None:
             stage.polls.handle(exchange, asked, self._shared(exchange))
 
-    def _stream(self, exchange: Exchange, stage: _Stage) -> None:
+    def _stream(self, exchange: Exchange, stage: Stage) -> None:
         asked = self._asked(exchange, stage, exchange.header(b"last-event-id"))
         if asked is not None:
             open_stream(exchange, stage.audiences[SSE, asked.rich], asked.cursor, self._shared(exchange))
 
-    def _items(self, exchange: Exchange, stage: _Stage) -> None:
+    def _items(self, exchange: Exchange, stage: Stage) -> None:
         self._push.handle(exchange, stage.channel.event)
 
-    def _no_socket(self, exchange: Exchange, stage: _Stage) -> None:
+    def _no_socket(self, exchange: Exchange, stage: Stage) -> None:
         exchange.error(400, "not_a_websocket", "this path speaks WebSocket; /updates and /stream need none")
 
     def _shared(self, exchange: Exchange) -> tuple[Header, ...]:

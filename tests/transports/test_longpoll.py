@@ -24,7 +24,7 @@ class PollCase(SynchronousTestCase):
         return caller
 
     def waiting(self) -> int:
-        return self.house.routes.viewers()["e", "poll"]
+        return self.house.stages.viewers()["e", "poll"]
 
 
 class PlainPollTests(PollCase):

@@ -357,7 +357,7 @@ class EncryptedTests(TestCase):
         wire = await live.connect(request("/e/ws", *UPGRADE), endpoint=self.endpoint)
         await wire.until(lambda: b'"hello"' in wire.received, self.reactor)
         wire.transport.pauseProducing()
-        (audience,) = (a for a in live.house.routes._stages[b"e"].audiences.values() if len(a))
+        (audience,) = (a for a in live.house.stages.of["e"].audiences.values() if len(a))
         while audience._buffered:
             live.house.post(100, "x" * 1000)
             await turn(self.reactor)

@@ -41,18 +41,18 @@ class RouterTests(SynchronousTestCase):
         callers = [self.house.call(request(path)) for path in ("/e/stream", "/e/stream", "/e/updates?since=0")]
         callers.append(self.house.call(request("/e/ws", *UPGRADE)))
         counts = {("e", "websocket"): 1, ("e", "sse"): 2, ("e", "poll"): 1}
-        self.assertEqual(self.house.routes.viewers(), counts)
+        self.assertEqual(self.house.stages.viewers(), counts)
         self.house.pass_time(1)
         for caller in callers:
             caller.leave()
-        self.assertEqual(set(self.house.routes.viewers().values()), {0})
+        self.assertEqual(set(self.house.stages.viewers().values()), {0})
         text = self.house.metrics.text().decode()
         self.assertIn('afeed_viewers{event="e",transport="sse"} 0.0', text)
         self.assertIn('afeed_viewers_peak{event="e",transport="sse"} 2.0', text)
 
     def test_the_sweep_goes_on_when_an_audience_breaks(self) -> None:
         caller = self.house.call(request("/e/updates?since=0&wait=2"))
-        stage = self.house.routes._stages[b"e"]
+        stage = self.house.stages.of["e"]
 
         def broken() -> None:
             raise ZeroDivisionError
@@ -71,7 +71,7 @@ class RouterTests(SynchronousTestCase):
             answer = self.house.ask(path, *headers)
             self.assertEqual((answer.status, answer.error), (503, "stopping"), path)
             self.assertIn("retry-after", answer.headers)
-        self.assertFalse(any(self.house.routes.viewers().values()))
+        self.assertFalse(any(self.house.stages.viewers().values()))
 
     def test_after_stop_nothing_is_due(self) -> None:
         self.house.stop()

@@ -161,7 +161,7 @@ class MisbehaviourTests(SocketCase):
         self.assertEqual(self.close_code(caller), code, sent[0][:20])
         self.house.post()
         self.assertEqual(self.close_code(caller), code, "something was written after the close frame")
-        self.assertEqual(self.house.routes.viewers()["e", "websocket"], 0)
+        self.assertEqual(self.house.stages.viewers()["e", "websocket"], 0)
         self.house.pass_time(LAST_WORDS_S)
         self.assertTrue(caller.closed)
         caller.leave()

@@ -27,6 +27,7 @@ from afeed.metrics import Metrics
 from afeed.settings import Secret, Server
 from afeed.sources.push import Gate, Push
 from afeed.transports.router import Routes
+from afeed.transports.stage import Stages
 from afeed.transports.websocket import websocket_factory
 from afeed.web.exchange import Exchange
 from afeed.web.front import Front
@@ -176,20 +177,18 @@ class House:
         self.channel = self.hub.channels["e"]
         self.push = Push({"e": Gate(token=Secret(TOKEN), open=OPEN)}, self.log, self.metrics, lambda: self.now)
         self.page_requests: list[Exchange] = []
+        self.stages = Stages(self.hub.channels, self.clock, self.metrics, spread)
         self.routes = Routes(
-            self.hub.channels,
+            self.stages.of,
             self.push,
             pages or self._no_page,
             websocket_factory(self.clock),
             Names(server.public_url, server.cors_origins),
-            self.clock,
-            self.metrics,
-            spread,
         )
         self.checks: list[Check] = []
         self.is_ready = True
         self.routes.answer(
-            Health(lambda: self.checks, lambda: self.is_ready, self.routes.viewers, self.metrics).paths
+            Health(lambda: self.checks, lambda: self.is_ready, self.stages.viewers, self.metrics).paths
         )
         self.requests = 0
         self.front = Front(server, self.routes, self.clock, lambda: self.now, self._counted)
@@ -199,12 +198,13 @@ class House:
 
     def start(self) -> None:
         self.hub.start()
-        self.routes.start()
+        self.stages.start()
         self.front.doStart()
 
     def stop(self) -> None:
         self.hub.stop()
         self.routes.stop()
+        self.stages.stop()
         self.front.stop()
 
     def _counted(self) -> None:
@@ -255,7 +255,7 @@ class House:
         return (
             not self.front.connections
             and not len(self.front.deadlines)
-            and not any(self.routes.viewers().values())
+            and not any(self.stages.viewers().values())
         )
 
 

@@ -371,7 +371,7 @@ class DeadlineTests(HouseCase):
 class LeavingTests(HouseCase):
     def test_a_client_that_leaves_while_parked_is_forgotten(self) -> None:
         caller = self.house.call(request("/e/updates?since=e1:0"))
-        self.assertEqual(self.house.routes.viewers()["e", "poll"], 1)
+        self.assertEqual(self.house.stages.viewers()["e", "poll"], 1)
         caller.leave()
         self.assertTrue(self.house.nobody_is_left())
         self.house.post()
@@ -380,7 +380,7 @@ class LeavingTests(HouseCase):
 
     def test_a_client_that_leaves_while_streaming_is_forgotten(self) -> None:
         caller = self.house.call(request("/e/stream"))
-        self.assertEqual(self.house.routes.viewers()["e", "sse"], 1)
+        self.assertEqual(self.house.stages.viewers()["e", "sse"], 1)
         caller.leave()
         self.assertTrue(self.house.nobody_is_left())
 
@@ -428,7 +428,7 @@ class UpgradeTests(HouseCase):
         caller.send(request("/e/ws", *UPGRADE))
         first, second = answers(caller.received)
         self.assertEqual((first.status, second.status), (200, 101))
-        self.assertEqual(self.house.routes.viewers()["e", "websocket"], 1)
+        self.assertEqual(self.house.stages.viewers()["e", "websocket"], 1)
 
     def test_an_upgrade_sent_ahead_of_an_answer_waits_its_turn(self) -> None:
         caller = self.house.call(request("/e/updates?since=e1:0") + request("/e/ws", *UPGRADE))
@@ -544,7 +544,7 @@ class RealConnectionTests(TestCase):
         live = await self.open()
         for _ in range(5):
             await live.connect(request("/e/updates?since=e1:0"))
-        await eventually(live.reactor, lambda: live.house.routes.viewers()["e", "poll"] == 5)
+        await eventually(live.reactor, lambda: live.house.stages.viewers()["e", "poll"] == 5)
         for wire in live.wires:
             wire.transport.abortConnection()
         await eventually(live.reactor, live.house.nobody_is_left)
