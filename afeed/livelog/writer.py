@@ -77,8 +77,9 @@ class Writer:
         return len(self._pending)
 
     def start(self) -> Deferred[None]:
-        """Open the database.  Fires when that is done; fails with what ``open`` raised, and then the thread
-        has ended."""
+        """Open the database, also again after :meth:`stop`.  Fires when that is done; fails with what ``open``
+        raised, and then the thread has ended."""
+        self._stopped = None
         started: Deferred[None] = Deferred()
         started.addErrback(self._not_started)
         self._alive = True

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -60,6 +61,16 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         with sqlite3.connect(self.file) as connection:
             self.assertEqual(connection.execute("SELECT count(*) FROM entry").fetchone(), (50,))
         connection.close()
+
+    async def test_a_log_whose_start_failed_half_way_can_be_started_again(self) -> None:
+        log = self.make(1000, 10**9, Random(1), time.time)
+        settle, log._settle = log._settle, lambda event, witnesses: 1 / 0  # type: ignore[method-assign]
+        with self.assertRaises(ZeroDivisionError):
+            await log.start(["e"], [])
+        log._settle = settle  # type: ignore[method-assign]
+        await log.start(["e"], [])
+        self.addCleanup(log.stop)
+        self.assertEqual((await log.append("e", None, [post(1)]))[0].seq, 1)
 
     async def test_a_stopped_log_refuses(self) -> None:
         log = await self.open()
