@@ -262,3 +262,14 @@ class MemoryArchive:
 
     def _answer(self, result: object) -> Deferred:  # type: ignore[type-arg]
         return fail(self.fault) if self.fault is not None else succeed(result)
+
+
+def strain(log: MemoryLog, archive: MemoryArchive, event: str) -> None:
+    """What the strainer does: copy everything that is new to ``archive``, then trim the log to its window."""
+    state = log.events[event]
+    position = archive.positions.get(event)
+    after = 0 if position is None else position.seq
+    new = [change for change in state.changes if change.seq > after]
+    if new:
+        archive.store(event, Lineage(state.epoch, state.ancestors), after, new)
+    log.trim(event, state.head)

@@ -15,8 +15,8 @@ from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.item import Item
 from afeed.hub import Hub
-from afeed.interfaces import FeedPage, IFeed, IWitness, Lineage, PageItem, Slice
-from tests.fakes import MemoryArchive, MemoryLog, a_post
+from afeed.interfaces import FeedPage, IFeed, IWitness, PageItem, Slice
+from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
 
 
 def render(item: Item) -> str:
@@ -53,12 +53,7 @@ class HubTests(SynchronousTestCase):
 
     def archive_all(self) -> None:
         """Copy the log as the strainer would, and trim it."""
-        state = self.log.events["e"]
-        held = self.archive.positions.get("e")
-        after = 0 if held is None else held.seq
-        new = [change for change in state.changes if change.seq > after]
-        self.successResultOf(self.archive.store("e", Lineage(state.epoch, ()), after, new))
-        self.log.trim("e", state.head)
+        strain(self.log, self.archive, "e")
 
     def page(self, hub: Hub, limit: int = 5, before: int | None = None) -> FeedPage:
         return self.successResultOf(hub.page("e", limit, before))

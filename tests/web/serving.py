@@ -22,7 +22,6 @@ from afeed.core.change import timestamp
 from afeed.core.health import Check
 from afeed.core.http import Names
 from afeed.hub import Hub
-from afeed.interfaces import Lineage
 from afeed.metrics import Metrics
 from afeed.settings import Secret, Server
 from afeed.sources.push import Gate, Push
@@ -32,7 +31,7 @@ from afeed.transports.websocket import websocket_factory
 from afeed.web.exchange import Exchange
 from afeed.web.front import Front
 from afeed.web.health import Health
-from tests.fakes import MemoryArchive, MemoryLog, a_post
+from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
 
 NOW = 1_800_000_000.0
 #: When the event takes pushes.
@@ -221,14 +220,8 @@ class House:
         self.posted += count
 
     def strain(self) -> None:
-        """Copy everything to the archive and trim the log to its window."""
-        state = self.log.events["e"]
-        position = self.archive.positions.get("e")
-        after = 0 if position is None else position.seq
-        new = [change for change in state.changes if change.seq > after]
-        if new:
-            self.archive.store("e", Lineage(state.epoch, state.ancestors), after, new)
-        self.log.trim("e", state.head)
+        """Let the archive have everything, and the log no more than its window."""
+        strain(self.log, self.archive, "e")
 
     # -- clients
 
