@@ -143,7 +143,6 @@ class FetchTests(SynchronousTestCase):
             self.failureResultOf(waiting, CancelledError)
             self.assertEqual(self.clock.getDelayedCalls(), [])
 
-
     def test_cancelling_while_it_connects_is_no_fault(self) -> None:
         class Connecting:
             def request(self, *arguments: Any) -> Deferred[Any]:
