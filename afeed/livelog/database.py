@@ -71,6 +71,7 @@ class Database:
                 create(path)
             examine(path)
             self.connection = sqlite3.connect(path, isolation_level=None, cached_statements=64)
+            self._path, self._identity = path, identity(path)
             self._run = self.connection.execute
             for pragma in (
                 "journal_mode=WAL",
@@ -97,6 +98,9 @@ class Database:
     # Transactions
 
     def begin(self) -> None:
+        if identity(self._path) != self._identity:
+            # SQLite would go on writing to a file that no longer has a name, and nothing of that would last.
+            raise sqlite3.OperationalError(f"{self._path} was removed or replaced while it was in use")
         if self._doubtful:
             self.rollback()
         self._run("BEGIN IMMEDIATE")
@@ -136,8 +140,8 @@ class Database:
         self._run("RELEASE attempt")
 
     def tidy(self) -> bool:
-        """Write everything back into the one file, so that removed text is in none; False while another program
-        reads the file, which is not waited for.  Not within a transaction."""
+        """Write everything back into the one file, so that removed text is in none; False while another
+        program reads the file, which is not waited for.  Not within a transaction."""
         self._run(f"PRAGMA busy_timeout={_TIDY_WAIT_MS}")
         try:
             (busy, _, _) = self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -371,6 +375,15 @@ class Database:
         self._run("DELETE FROM event WHERE id=?", (row,))
         self._events.pop(row, None)
         self._dirty.discard(row)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file ``path`` names at the moment; None when there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def unavailable(error: Exception) -> LogUnavailable:

@@ -320,11 +320,14 @@ class EmbeddedLog:
                 "at the disk.",
                 data=data,
             )
-        if self._writer.trouble is not None:
+        trouble = self._writer.trouble
+        if not self._path.exists():
+            trouble = f"{self._path} was removed while afeed runs"
+        if trouble is not None:
             return Check(
                 name="live_log",
                 state="failed",
-                detail=f"The live log cannot be written ({self._writer.trouble}): look at the disk that holds "
+                detail=f"The live log cannot be written ({trouble}): look at the disk that holds "
                 "data_dir. Sources hold what they have and try again.",
                 data=data,
             )

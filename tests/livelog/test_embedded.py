@@ -72,6 +72,17 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         self.addCleanup(log.stop)
         self.assertEqual((await log.append("e", None, [post(1)]))[0].seq, 1)
 
+    async def test_nothing_is_accepted_into_a_file_that_was_removed(self) -> None:
+        log = await self.open()
+        self.assertEqual((await log.append("e", None, [post(1)]))[0].seq, 1)
+        for path in self.directory.iterdir():
+            path.unlink()
+        self.assertEqual(log.check().state, "failed")
+        self.assertIn("removed", log.check().detail)
+        with self.assertRaises(LogUnavailable) as refusal:
+            await log.append("e", None, [post(2)])
+        self.assertIn("removed or replaced", str(refusal.exception))
+
     async def test_a_stopped_log_refuses(self) -> None:
         log = await self.open()
         await self.close(log)
