@@ -320,9 +320,8 @@ class EmbeddedLog:
                 "at the disk.",
                 data=data,
             )
-        trouble = self._writer.trouble
-        if not self._path.exists():
-            trouble = f"{self._path} was removed while afeed runs"
+        removed = None if self._path.exists() else f"{self._path} was removed while afeed runs"
+        trouble = removed or self._writer.trouble
         if trouble is not None:
             return Check(
                 name="live_log",
