@@ -118,6 +118,7 @@ def starting() -> Table:
     with fed_server() as (server, feeder):
         for name, items in (("an empty event", 0), (f"{BURST:,} items", BURST)):
             if items:
+                feeder.wait_until_read()  # the server was only just started again
                 feeder.burst(items)
                 wait_for(server, items, archived=True)
             times = []
