@@ -43,7 +43,7 @@ class SystemdUnitTests(SynchronousTestCase):
         self.assertEqual(text.count("ExecStart=/opt/afeed/bin/twistd "), 1)
         copy = Path(self.mktemp()).absolute() / "afeed.service"
         copy.parent.mkdir(parents=True)
-        copy.write_text(text.replace("/opt/afeed/bin/twistd", sys.executable), "utf-8")
+        copy.write_text(text.replace("/opt/afeed/bin/twistd", f'"{sys.executable}"'), "utf-8")
         return copy
 
     def analyze(self, *arguments: str) -> str:
