@@ -64,13 +64,23 @@ class Record(msgspec.Struct, frozen=True):
     tail: bytes
 
 
+def _counted(part: str) -> bytes:
+    encoded = part.encode("utf-8", "surrogatepass")
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
 def key(*parts: str) -> bytes:
     """A 16-byte hash of ``parts``; different lists of parts have different keys."""
-    digest = blake2b(digest_size=KEY_BYTES)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return digest.digest()
+    return blake2b(b"".join(map(_counted, parts)), digest_size=KEY_BYTES).digest()
+
+
+def item_keys(id: str, version: str) -> tuple[bytes, bytes]:
+    """``key(id)`` and ``key(id, version)``, quicker than either call for itself."""
+    counted = _counted(id)
+    return (
+        blake2b(counted, digest_size=KEY_BYTES).digest(),
+        blake2b(counted + _counted(version), digest_size=KEY_BYTES).digest(),
+    )
 
 
 def version_order(version: str) -> int:
@@ -94,8 +104,7 @@ def prepare(draft: Draft) -> Record:
             return Record(
                 "post",
                 item.id,
-                key(item.id),
-                key(item.id, version),
+                *item_keys(item.id, version),
                 version_order(version),
                 b'"version":%s,"item":%s}' % (_encode(version), _encode(item)),
             )

@@ -16,6 +16,9 @@ from afeed.core.cursor import Gap
 MAX_CHANGES = 200
 MAX_BYTES = 256 * 1024
 
+#: The member that says whether new changes can be shown; absent where there is nothing to say.
+_STALLED: dict[bool | None, dict[str, object]] = {None: {}, True: {"stalled": True}, False: {"stalled": False}}
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,10 +30,11 @@ class Message(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def hello(epoch: str, seq: int) -> Message:
-    """The first message: the stream goes on from this position."""
+def hello(epoch: str, seq: int, stalled: bool = False) -> Message:
+    """The first message: the stream goes on from this position, or, while ``stalled``, will."""
     cursor = f"{epoch}:{seq}"
-    return Message("hello", cursor, _encode({"type": "hello", "epoch": epoch, "cursor": cursor}))
+    members: dict[str, object] = {"type": "hello", "epoch": epoch, "cursor": cursor}
+    return Message("hello", cursor, _encode(members | _STALLED[stalled or None]))
 
 
 def gap(found: Gap, cursor: str) -> Message:
@@ -53,9 +57,10 @@ def changes(cursor: str, bodies: Iterable[bytes]) -> Message:
     )
 
 
-def ping(cursor: str) -> Message:
-    """A sign of life that scripts can see."""
-    return Message("ping", cursor, _encode({"type": "ping", "cursor": cursor}))
+def ping(cursor: str, stalled: bool | None = None) -> Message:
+    """A sign of life that scripts can see.  ``stalled`` True says that no new changes can be shown for now,
+    False that this is over; None, in the ordinary case, says nothing."""
+    return Message("ping", cursor, _encode({"type": "ping", "cursor": cursor} | _STALLED[stalled]))
 
 
 def bye(retry_ms: int) -> Message:
@@ -63,17 +68,20 @@ def bye(retry_ms: int) -> Message:
     return Message("bye", None, _encode({"type": "bye", "retry_ms": retry_ms}))
 
 
-def updates(cursor: str, bodies: Sequence[bytes], found: Gap | None, more: bool) -> bytes:
+def updates(
+    cursor: str, bodies: Sequence[bytes], found: Gap | None, more: bool, stalled: bool = False
+) -> bytes:
     """The answer to a poll.  As everywhere, a gap's cursor is where its changes begin: a client that took the
     end for it would pass them over."""
     epoch, _, last = cursor.partition(":")
     begin = f"{epoch}:{int(last) - len(bodies)}"
-    return b'{"epoch":"%s","cursor":"%s","changes":[%s],"gap":%s,"more":%s}' % (
+    return b'{"epoch":"%s","cursor":"%s","changes":[%s],"gap":%s,"more":%s%s}' % (
         epoch.encode("ascii"),
         cursor.encode("ascii"),
         b",".join(bodies),
         b"null" if found is None else _encode(gap_members(found, begin)),
         b"true" if more else b"false",
+        b',"stalled":true' if stalled else b"",
     )
 
 

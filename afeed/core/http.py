@@ -33,6 +33,7 @@ _FORWARDING = frozenset(
 )
 #: So many hops are looked at.
 _MAX_HOPS = 20
+_ZONE = re.compile(r"[A-Za-z0-9._-]{1,16}\Z")
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+(?=:)))(?::[0-9]{1,5})?\Z")
 
 REASONS = {
@@ -161,6 +162,9 @@ def _hops(peer: str, headers: Iterable[Header], proxies: tuple[Network, ...]) ->
 
 def _hop(text: str) -> Address | None:
     """An address of ``X-Forwarded-For``, which some proxies give with a port and IPv6 with brackets."""
+    _, percent, zone = text.partition("%")
+    if percent and not _ZONE.match(zone):  # Python takes anything for one, and it would be shown
+        return None
     match = _WITH_PORT.match(text)
     return _address(match[1] or match[2] if match is not None else text)
 

@@ -188,7 +188,7 @@ async def fetch(
     """Send a request and read the whole answer, within ``timeout_s`` and up to ``limit`` bytes.
 
     ``json``, when not None, becomes the request's body.  Raises :class:`HttpFault`; an answer with any status
-    but 3xx is none.  Cancelling closes the connection.
+    but 3xx (304 apart) is none.  Cancelling closes the connection.
     """
 
     async def attempt() -> Answer:
@@ -258,7 +258,7 @@ async def _request(
         reactor=cast(Any, clock),  # treq would import the global reactor otherwise
         **body,
     )
-    if 300 <= response.code < 400:
+    if 300 <= response.code < 400 and response.code != 304:
         target = header(response.headers, "Location") or ""
         discard(response)
         raise HttpFault(

@@ -35,6 +35,12 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual(json.loads(framing.ping("a:1").body), {"type": "ping", "cursor": "a:1"})
         self.assertEqual(json.loads(framing.bye(1500).body), {"type": "bye", "retry_ms": 1500})
 
+    def test_a_delay_is_one_more_member_while_it_lasts(self) -> None:
+        for message in (framing.hello("a", 1, True), framing.ping("a:1", True)):
+            self.assertIs(json.loads(message.body)["stalled"], True)
+        self.assertIs(json.loads(framing.ping("a:1", False).body)["stalled"], False)
+        self.assertIs(json.loads(framing.updates("a:1", [], None, False, True))["stalled"], True)
+
     def test_the_answer_to_a_poll(self) -> None:
         self.assertEqual(
             json.loads(framing.updates("k3f9:42", [b'{"seq":42}'], None, False)),

@@ -72,6 +72,9 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(
             client_address("10.1.1.1", [(b"x-forwarded-for", b"fe80::1%eth0")], PROXIES), "fe80::1%eth0"
         )
+        for zone in (b"", b"a b", b"<script>", b"\xff", b"0" * 17):
+            chain = [(b"x-forwarded-for", b"fe80::1%" + zone + b", 10.0.0.2")]
+            self.assertEqual(client_address("10.1.1.1", chain, PROXIES), "10.0.0.2", zone)
         many = [(b"x-forwarded-for", b", ".join([b"10.0.0.3"] * 5000))]
         self.assertEqual(client_address("10.1.1.1", many, PROXIES), "10.0.0.3")
 

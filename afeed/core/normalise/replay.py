@@ -15,7 +15,7 @@ from afeed.core.normalise.characters import label, scrub
 from afeed.core.normalise.limits import MAX_ALT_CHARS, MAX_ITEM_BYTES, MAX_LINE_BYTES, MAX_NAME_CHARS
 from afeed.core.normalise.text import plain, sanitise
 from afeed.core.normalise.urls import media_url, web_url
-from afeed.core.normalise.values import decode_json, epoch_time, instant, mapping, string, taken
+from afeed.core.normalise.values import decode_json, epoch_time, instant, mapping, rfc3339, string, taken
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -139,6 +139,8 @@ def _line(number: int, line: bytes) -> _Line:
     created = instant(item.created_at)
     if created is None or (moment or created) is None:
         raise BadInput("no-date")
+    # One way to write a time, of the several that can be read.
+    item = msgspec.structs.replace(item, created_at=rfc3339(created))
     return _Line(number, moment or created, created, item, None)
 
 

@@ -17,12 +17,14 @@ from afeed.core.normalise.characters import calm, label, line_ends, scrub
 from afeed.core.normalise.finder import Found, find
 from afeed.core.normalise.urls import link_url
 
-#: All that is ever let through.  ``rel`` is set on every link, whatever it had.
+#: All that is ever let through.  ``rel`` is set on every link, whatever it had; without ``*`` nh3 lets ``lang``
+#: and ``title`` pass everywhere.
 TAGS = {"p", "br", "a", "span"}
-ATTRIBUTES = {"a": {"href"}}
+ATTRIBUTES: dict[str, set[str]] = {"a": {"href"}, "*": set()}
 SCHEMES = {"http", "https", "mailto"}
 REL = "nofollow noopener noreferrer ugc"
 
+_MAX_CLEANINGS = 8
 _SHORTENED_CHARS = 32
 _LABEL_CHARS = 200
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
@@ -138,7 +140,20 @@ def sanitise(html: str) -> str:
 
     Elements that carry no prose (scripts, styles) go with their content, of others the content stays.
     Relative links are dropped: they would lead into this site.
+
+    What comes out stays as it is when it is sanitised again.  Without the elements that stood around them the
+    rest may be read in another way (``<p>`` ends a paragraph in a page, and not within a button), so it is
+    cleaned until nothing changes; what never comes to rest is shown as text.
     """
+    for _ in range(_MAX_CLEANINGS):
+        clean = _cleaned(html)
+        if clean == html:
+            return clean
+        html = clean
+    return escape(calm(html), quote=False)
+
+
+def _cleaned(html: str) -> str:
     clean = nh3.clean(
         scrub(html),
         tags=TAGS,
@@ -157,7 +172,7 @@ def _only_full_links(tag: str, attribute: str, value: str) -> str | None:
 
 def html_to_text(html: str) -> str:
     """The words of an HTML fragment, with line ends for its breaks and paragraphs."""
-    words = unescape(nh3.clean(_BREAKS.sub("\n", html), tags=set()))
+    words = unescape(nh3.clean(_BREAKS.sub("\n", scrub(html)), tags=set()))
     return plain(re.sub(r"\n{3,}", "\n\n", words))
 
 

@@ -188,7 +188,7 @@ def _problem(problem: dict[str, Any]) -> str:
         for member in ("title", "disconnect_type", "connection_issue", "code", "detail", "message", "reason")
         if (text := _word(problem.get(member))) is not None
     ]
-    return label(": ".join(dict.fromkeys(words)) or "X gave no reason", MAX_REASON_CHARS)
+    return label(": ".join(dict.fromkeys(words)), MAX_REASON_CHARS) or "X gave no reason"
 
 
 def _word(value: object) -> str | None:
@@ -232,7 +232,7 @@ def _disconnect(value: dict[str, Any]) -> Message:
 
 def _info(value: dict[str, Any]) -> Message:
     words = value.get("event") if isinstance(value.get("event"), str) else next(iter(value))
-    return Message(control=Control("info", label(str(words), MAX_NAME_CHARS)))
+    return Message(control=Control("info", label(str(words), MAX_NAME_CHARS) or "an event without a name"))
 
 
 def _unsupported(value: dict[str, Any]) -> Message:

@@ -102,6 +102,12 @@ class ReadTests(SynchronousTestCase):
             self.assertEqual([why for _, why in recording.dropped], ["no-date"], given)
             self.assertEqual([(entry.at, entry.created) for entry in recording.entries], [(0.0, 0.0)])
 
+    def test_a_time_has_one_form_however_it_was_written(self) -> None:
+        for given in ("2026-11-21T18:00:05+01:00", "2026-11-21t17:00:05.25Z", "20261121T170005Z"):
+            (entry,) = read_recording([bare(item(created_at=given))]).entries
+            assert isinstance(entry.draft, Posted)
+            self.assertEqual(entry.draft.item.created_at, "2026-11-21T17:00:05Z", given)
+
     def test_a_picture_taken_at_no_time_keeps_no_time(self) -> None:
         for given, kept in (
             ("2026-11-21T16:58:30Z", "2026-11-21T16:58:30Z"),

@@ -401,6 +401,17 @@ class ControlTests(SynchronousTestCase):
         self.assertLessEqual(len(control.reason), 300)
         self.assertTrue(control.reason.isprintable())
 
+    def test_there_is_always_a_reason(self) -> None:
+        for message, reason in (
+            ({"errors": [{"detail": " \u202e"}]}, "X gave no reason"),
+            ({"warning": {}}, "X gave no reason"),
+            ({"event": ""}, "an event without a name"),
+            ({"event": "\u2067 "}, "an event without a name"),
+        ):
+            control = self.control(message)
+            assert control is not None
+            self.assertEqual(control.reason, reason, message)
+
 
 class ComplianceTests(SynchronousTestCase):
     def test_posts_that_are_taken_away_are_removed(self) -> None:
