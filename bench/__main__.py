@@ -9,13 +9,23 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.fan.catching import catching_up, connects
+from bench.fan.machine import clear
+from bench.fan.measures import EXERCISES, table
 from bench.measures import MEASURES, Table
 from tests.servers.process import program
 
 RESULTS = Path(__file__).with_name("results.rst")
+ALL = {
+    **MEASURES,
+    **{name: partial(table, exercise) for name, exercise in EXERCISES.items()},
+    "connects": connects,
+    "catching-up": catching_up,
+}
 LIBRARIES = ("Twisted", "autobahn", "klein", "msgspec", "SQLAlchemy", "txredisapi", "psycopg")
 
 
@@ -53,15 +63,13 @@ def rendered(table: Table) -> str:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASURES)}; all if none is given"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; all if none is given")
     names = parser.parse_args(arguments).names
-    unknown = set(names) - MEASURES.keys()
+    unknown = set(names) - ALL.keys()
     if unknown:
         parser.error(f"there is no measurement {', '.join(sorted(unknown))}")
     sections = []
-    for name, measure in MEASURES.items():
+    for name, measure in ALL.items():
         if not names or name in names:
             sections.append(rendered(measure()))
             print(sections[-1], flush=True)
@@ -72,4 +80,7 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    finally:
+        clear()
