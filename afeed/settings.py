@@ -142,6 +142,17 @@ SourceSettings = XSource | FlickrSource | PushSource | ReplaySource
 
 
 @attrs.frozen(kw_only=True)
+class ScheduleSettings:
+    """Where an event's schedule comes from: either ``file`` or ``url``, looked at every ``interval_s`` seconds.
+    ``format`` is one of :data:`afeed.core.schedule.formats.FORMATS`."""
+
+    file: Path | None = None
+    url: str | None = None
+    format: str = "auto"
+    interval_s: float = 300.0
+
+
+@attrs.frozen(kw_only=True)
 class Event:
     """A conference or meeting.  ``starts`` and ``ends`` are days in ``timezone``, both inclusive."""
 
@@ -152,6 +163,7 @@ class Event:
     ends: date
     hashtags: tuple[str, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
+    schedule: ScheduleSettings | None = None
 
     def active_days(self, source: SourceSettings) -> tuple[date, date]:
         """The first and the last day, in the event's time zone, on which ``source`` runs."""

@@ -49,6 +49,10 @@ def _event(event: Event, public_url: str) -> Iterable[str]:
     yield f"  page           {public_url}/{event.slug}"
     yield f"  days           {event.starts} to {event.ends}, {event.timezone.key}"
     yield f"  hashtags       {_listed(event.hashtags)}"
+    if event.schedule is not None:
+        programme = event.schedule
+        origin = f"{programme.url or programme.file} ({programme.format})"
+        yield f"  schedule       {origin}, looked at every {programme.interval_s:g} s"
     if not event.sources:
         yield "  no sources: nothing will come in"
     for source in event.sources:

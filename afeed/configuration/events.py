@@ -10,6 +10,7 @@ from typing import Any
 
 from afeed.configuration import credentials, values
 from afeed.configuration.problems import Wrong, quoted
+from afeed.configuration.schedules import schedule
 from afeed.configuration.table import Key, Surroundings, Table
 from afeed.settings import Event, FlickrSource, PushSource, ReplaySource, SourceSettings, XSource
 
@@ -44,7 +45,7 @@ def events(root: Table, around: Surroundings) -> tuple[Event, ...]:
 
 
 def _event(table: Table, around: Surroundings, lines: dict[str, int]) -> Event | None:
-    found = table.read(_EVENT, tables=("sources",))
+    found = table.read(_EVENT, tables=("sources", "schedule"))
     slug = found.get("slug")
     if slug in lines:
         table.wrong("slug", f"{quoted(slug)} is the slug of the event in line {lines[slug]} already")
@@ -56,9 +57,10 @@ def _event(table: Table, around: Surroundings, lines: dict[str, int]) -> Event |
     if len(set(hashtags)) < len(hashtags):
         table.wrong("hashtags", "names one of them twice (upper and lower case are the same)")
     sources = _sources(table, around)
+    programme = schedule(table, around)
     if table.has_problems:
         return None
-    return Event(**found, sources=sources)
+    return Event(**found, sources=sources, schedule=programme)
 
 
 def _sources(event: Table, around: Surroundings) -> tuple[SourceSettings, ...]:
