@@ -23,7 +23,7 @@ from afeed.configuration.table import Surroundings, Table
 from afeed.demo import DEMO_HASHTAG, DEMO_NAME, DEMO_SPEED, RECORDING
 from afeed.settings import Event, ReplaySource, Server, Settings, Store
 
-__all__ = ["DEMO_SPEED", "ConfigurationError", "Problem", "check", "demo", "load"]
+__all__ = ["DEMO_SPEED", "ConfigurationError", "Problem", "check", "demo", "load", "load_store"]
 
 #: Longer than anybody looks at a demo without starting it again, which begins a new week.
 _DEMO_DAYS = 6
@@ -50,6 +50,20 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Settings:
     if report:
         raise report.error()
     return Settings(**parts)
+
+
+def load_store(path: str | Path, environ: Mapping[str, str]) -> Store:
+    """Only the table ``[store]`` of the configuration file at ``path``, for programs that work on what is kept
+    and need no other secret.  Raises :class:`ConfigurationError` with everything that is wrong with it."""
+    folder = Path(path).absolute().parent
+    document, positions = read_document(Path(path), str(path))
+    report = Report(str(path), positions)
+    root = Table(document, (), report)
+    root.read({}, tables=("server", "store", "accounts", "events"))
+    found = store(root.table("store"), Surroundings(folder, environ, frozenset()))
+    if report or found is None:
+        raise report.error()
+    return found
 
 
 def check(settings: Settings) -> str:

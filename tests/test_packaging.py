@@ -119,6 +119,7 @@ class WheelTests(SynchronousTestCase):
         listed = [line.split()[0] for line in run(twistd, "--help").splitlines() if line.split()]
         self.assertEqual(listed.count("afeed"), 1)
         self.assertIn("--check-config", run(twistd, "afeed", "--help"))
+        self.assertIn("backup", run(self.installed.bin / "afeed", "--help"))
 
         where = run(
             self.installed.bin / "python", "-c", "import afeed.demo; print(afeed.demo.RECORDING)"

@@ -1,0 +1,104 @@
+"""Reading the live log in Redis beside the nodes that work with it: for backups.
+
+Importing this module imports the reactor (:mod:`afeed.livelog.redis_wire`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.error import ConnectError
+
+from afeed.core.change import Change
+from afeed.core.errors import LogUnavailable
+from afeed.livelog.redis_address import parse_redis_url
+from afeed.livelog.redis_commands import Commands, Keys
+from afeed.livelog.redis_wire import Connector, RedisWire
+from afeed.livelog.taken import Moved, Taken
+
+#: How many changes are asked for at a time, and how many keys Redis looks at in one step of a search.
+PAGE = 500
+SCAN = 1000
+
+_META = re.compile(rb"afeed:\{([a-z0-9-]{1,64})\}:meta\Z")
+
+
+class RedisReader:
+    """The log in the Redis at ``url``.  Everything may fail with
+    :class:`~afeed.core.errors.LogUnavailable`."""
+
+    def __init__(self, url: str, reactor: Any) -> None:
+        self._address = parse_redis_url(url)
+        self._reactor = reactor
+        self._wire: RedisWire | None = None
+
+    async def open(self) -> None:
+        """Connect and log in."""
+        address = self._address
+        try:
+            self._wire = await Connector(address, self._reactor).connect()
+            self._commands = commands = Commands(self._wire, self._reactor, "")
+            if address.password is not None:
+                who = [address.username] if address.username is not None else []
+                await commands.send("AUTH", *who, address.password)
+            if address.db:
+                await commands.send("SELECT", address.db)
+            await commands.send("PING")
+        except (LogUnavailable, ConnectError, OSError) as error:
+            raise LogUnavailable(f"Redis at {address} cannot be used: {error}") from error
+
+    def close(self) -> None:
+        """Give the connection up."""
+        if self._wire is not None:
+            self._wire.abort()
+
+    async def events(self) -> dict[str, int]:
+        """The slug and the head of every event."""
+        slugs: set[str] = set()
+        cursor = b"0"
+        while True:
+            cursor, keys = await self._commands.send("SCAN", cursor, "MATCH", "afeed:{*}:meta", "COUNT", SCAN)
+            slugs.update(found[1].decode("ascii") for key in keys if (found := _META.match(key)))
+            if cursor == b"0":
+                break
+        names = sorted(slugs)
+        states = await self._commands.states(names) if names else []
+        return {name: state.head for name, state in zip(names, states, strict=True) if state is not None}
+
+    async def nodes(self) -> int:
+        """How many nodes listen for new changes at the moment."""
+        channels = await self._commands.send("PUBSUB", "CHANNELS", "afeed:{*}:head")
+        if not channels:
+            return 0
+        counts = await self._commands.send("PUBSUB", "NUMSUB", *channels)
+        return max(int(count) for count in counts[1::2])
+
+    async def take(self, event: str, after: int, put: Callable[[Change], object]) -> Taken | None:
+        """Give ``put`` every change above ``after``, in order.  None when the log knows nothing of the event.
+
+        Nothing that happened after the last page was read is in what was put, but a change may be as it was
+        before one that follows removed it.  Fails with :class:`Moved` when it must be done anew.
+        """
+        # First of all: a source may have read further than the last page, never less far.
+        packed = await self._commands.send("HGETALL", Keys(event).positions)
+        words = [bytes(word).decode("utf-8") for word in packed]
+        positions = dict(zip(words[::2], words[1::2], strict=True))
+        (state,) = await self._commands.states([event])
+        if state is None:
+            return None
+        last, first = after, 0
+        while True:
+            page = await self._commands.page(event, last, PAGE)
+            if page.epoch != state.epoch:
+                raise Moved(f"the live log of {event} began a new epoch while it was read")
+            if not first:
+                first = page.first
+            elif page.changes and page.first != last + 1:
+                raise Moved(f"the live log of {event} was trimmed while it was read")
+            for change in page.changes:
+                put(change)
+                last = change.seq
+            if last >= page.head or not page.changes:
+                return Taken(page.epoch, state.ancestors, first, page.head, positions)

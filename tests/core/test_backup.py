@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from afeed.core.backup import Beginning, Closing, Composer, Hole, Opening, parse
+from afeed.core.change import Change
+from afeed.core.cursor import Ancestor
+from afeed.core.errors import BadBackup
+from tests.livelog.samples import posted
+
+
+def beginning(event: str, head: int, *holes: Hole) -> Beginning:
+    return Beginning(
+        event=event,
+        epoch="k3f9",
+        head=head,
+        ancestors=(Ancestor("old1", 2),),
+        holes=holes,
+        positions={"x": "7"},
+    )
+
+
+def composed(*events: tuple[Beginning, list[Change]]) -> list[bytes]:
+    """The lines of a backup of ``events``."""
+    written: list[bytes] = []
+    opening = Opening(created="2026-11-21T17:00:00.000Z", afeed="1", events=tuple(b.event for b, _ in events))
+    composer = Composer(written.append, opening)
+    for begun, changes in events:
+        composer.begin(begun)
+        composer.add(changes)
+    composer.close()
+    return b"".join(written).splitlines(keepends=True)
+
+
+class RoundTripTests(SynchronousTestCase):
+    def test_what_was_put_in_comes_out_byte_for_byte(self) -> None:
+        one, two = beginning("one", 3), beginning("two", 0)
+        changes = [posted(seq, text="snow \N{SNOWMAN}\n\u2028") for seq in (1, 2, 3)]
+        parts = list(parse(composed((one, changes), (two, []))))
+        self.assertIsInstance(parts[0], Opening)
+        self.assertEqual(parts[1:-1], [one, *changes, two])
+        assert isinstance(parts[-1], Closing)
+        self.assertEqual(parts[-1].changes, {"one": 3, "two": 0})
+
+    def test_numbers_may_jump_over_holes_and_only_over_them(self) -> None:
+        holes = (Hole(1, 2, "k3f9", "t"), Hole(3, 3, "k3f9", "t"), Hole(5, 6, "k3f9", "t"))
+        list(parse(composed((beginning("one", 6, *holes), [posted(4)]))))
+        for head, holes, seqs in ((3, (), (1, 3)), (3, (), (1, 2)), (2, (), (1, 2, 3)), (2, (), (1, 1))):
+            with self.assertRaises(BadBackup):
+                list(parse(composed((beginning("one", head, *holes), [posted(seq) for seq in seqs]))))
+
+
+class DamageTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.lines = composed(
+            (beginning("one", 3), [posted(seq) for seq in (1, 2, 3)]), (beginning("two", 1), [posted(1)])
+        )
+
+    def refused(self, lines: list[bytes]) -> str:
+        return str(self.assertRaises(BadBackup, lambda: list(parse(lines))))
+
+    def test_a_backup_that_ends_early_is_refused_wherever_that_is(self) -> None:
+        whole = b"".join(self.lines)
+        for length in range(len(whole)):
+            self.refused(whole[:length].splitlines(keepends=True))
+
+    def test_any_line_that_is_missing_doubled_or_moved_is_noticed(self) -> None:
+        for number, line in enumerate(self.lines):
+            rest = self.lines[:number] + self.lines[number + 1 :]
+            self.refused(rest)
+            self.refused([*self.lines[: number + 1], line, *self.lines[number + 1 :]])
+            self.refused([*rest[: number - 1], line, *rest[number - 1 :]] if number else [*rest, line])
+
+    @settings(max_examples=300, deadline=None)
+    @given(at=st.integers(0, 10**6), byte=st.integers(0, 255))
+    def test_any_byte_that_was_changed_is_noticed(self, at: int, byte: int) -> None:
+        lines = composed((beginning("one", 1), [posted(1)]))
+        whole = bytearray(b"".join(lines))
+        at %= len(whole)
+        if whole[at] == byte:
+            return
+        whole[at] = byte
+        changed = bytes(whole).splitlines(keepends=True)
+        try:
+            parts = list(parse(changed))
+        except BadBackup:
+            return
+        # Some bytes may be another way of saying the same: of the last line, whose content is compared.
+        self.assertEqual(parts, list(parse(lines)))
+
+    def test_another_file_is_called_no_backup(self) -> None:
+        for line in (b"", b"hello\n", b'{"format":"zip","version":1,"created":"","afeed":"","events":[]}\n'):
+            self.assertIn("no backup of afeed", self.refused([line]))
+
+    def test_a_newer_format_is_named(self) -> None:
+        opening = msgspec.json.decode(self.lines[0])
+        opening["version"] = 2
+        self.assertIn("format 2", self.refused([msgspec.json.encode(opening) + b"\n", *self.lines[1:]]))
+
+    def test_what_names_another_event_or_an_impossible_position_is_refused(self) -> None:
+        for member, value in (("event", "three"), ("epoch", "../x"), ("head", -1), ("head", 2**60)):
+            line = msgspec.json.decode(self.lines[1])
+            line[member] = value
+            self.refused([self.lines[0], msgspec.json.encode(line) + b"\n", *self.lines[2:]])
