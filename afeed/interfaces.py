@@ -20,6 +20,7 @@ from afeed.core.cursor import Ancestor
 from afeed.core.draft import Draft, SourceGap
 from afeed.core.health import Check
 from afeed.core.item import Item
+from afeed.core.outages import Outage
 
 
 class Position(NamedTuple):
@@ -101,6 +102,17 @@ class ISink(Interface):
         ``oversize``, ...)."""
 
 
+class ILead(Interface):
+    """What the intake knows of the node's part among several."""
+
+    token = Attribute("The token of this node's term, None while it has none.")
+
+    def doubted(token: str) -> Deferred[bool]:
+        """The log refused something that was to be recorded under ``token``.  Fires with whether the term goes
+        on all the same, as far as is known, and it may be tried again; if not, the sources are being
+        stopped."""
+
+
 class ISource(Interface):
     """Brings items in."""
 
@@ -126,12 +138,40 @@ class IWitness(Interface):
         now."""
 
 
+class ILease(Interface):
+    """Says which of several nodes runs the sources and the strainer.  A *token* is the name of a node and a
+    random word, with a space between; every term has one of its own.
+
+    Every Deferred may fail with :class:`~afeed.core.errors.LogUnavailable`, within a few seconds.  Whether the
+    step was taken is then unknown; all of them may be repeated.
+    """
+
+    def take(token: str, seconds: float, known: str | None, patient: bool) -> Deferred[str]:
+        """Begin a term of at least ``seconds`` unless somebody else's runs.  Fires with the token of the term
+        that runs now: ``token`` if this succeeded.
+
+        ``known`` is the token of the last term that the caller has heard of.  If the log has forgotten it
+        (together with everything else), or the caller is ``patient`` (it has not heard of the log for a while,
+        and the holder need not have either), that term gets ``seconds`` more instead, so that a fault of the
+        log's own does not end it.
+        """
+
+    def renew(token: str, seconds: float) -> Deferred[bool]:
+        """Have the term go on for at least ``seconds`` more.  Fires with False when another has begun or this
+        one was released; a term that only ran out goes on, for then nobody else has written."""
+
+    def release(token: str) -> Deferred[None]:
+        """End the term, if it runs, so that another can begin at once."""
+
+
 class ILiveLog(Interface):
     """The append-only, numbered sequence of changes of every event.
 
     Every method that returns a Deferred may fail with :class:`~afeed.core.errors.LogUnavailable`; none waits
     longer than a few seconds before it does.
     """
+
+    lease = Attribute("The :class:`ILease` of the nodes that share this log.")
 
     def start(events: Sequence[str], witnesses: Sequence[IWitness]) -> Deferred[None]:
         """Open the log.  Fires when it is usable or, for a log on another machine that cannot be reached, when
@@ -157,7 +197,8 @@ class ILiveLog(Interface):
         step and suppresses later ones (they get the removal's seq).  ``epoch`` None accepts the present one,
         any other must be it (:class:`~afeed.core.errors.EpochChanged`). Fails with
         :class:`~afeed.core.errors.LogFull` beyond ``max_log_bytes``, :class:`~afeed.core.errors.LeaseLost`
-        when ``lease`` is given and not the holder's; then nothing was recorded.
+        when ``lease`` is given and not the token of the last term begun (:class:`ILease`); then nothing was
+        recorded.
         """
 
     def read(event: str, after: int, limit: int) -> Deferred[Slice]:
@@ -165,6 +206,10 @@ class ILiveLog(Interface):
 
     def head(event: str) -> Deferred[Head]:
         """Fires with the present epoch and the last seq."""
+
+    def refresh(event: str) -> Deferred[None]:
+        """Fires when all that the log had at the time of the call, by whichever node, can be read here and
+        those who watch were told of it."""
 
     def lineage(event: str) -> Deferred[Lineage]:
         """Fires with the present epoch and its ancestors."""
@@ -234,6 +279,10 @@ class ISubscriber(Interface):
     def changed(first: int, last: int) -> None:
         """The changes ``first`` to ``last``, inclusive, were just added to the channel's window."""
 
+    def stalled() -> None:
+        """The channel's ``stalled`` has just changed: new changes can no longer be taken or shown, or can be
+        again."""
+
     def ended(retry_ms: int) -> None:
         """The channel began a new epoch or closes: say goodbye; nothing more will come.  Clients may come back
         after ``retry_ms`` milliseconds, which the subscriber spreads among them."""
@@ -241,16 +290,23 @@ class ISubscriber(Interface):
 
 class FeedPage(NamedTuple):
     """What a page shows of an event at one moment: ``items`` newest first, the head ``cursor`` they belong to,
-    and ``older``, the ``before`` that pages back from here (None on the last page)."""
+    and ``older``, the ``before`` that pages back from here (None on the last page).
+
+    ``gaps`` are the outages between them, latest first; one whose ``seq`` is that of an item stands above it.
+    ``stalled`` says that new changes cannot be taken or shown for now.
+    """
 
     items: list[PageItem]
     cursor: str
     older: int | None
+    gaps: Sequence[Outage] = ()
+    stalled: bool = False
 
 
 class IFeed(Interface):
     """What the pages know of the feed."""
 
-    def page(event: str, limit: int, before: int | None = None) -> Deferred[FeedPage]:
-        """Fires with the newest ``limit`` visible items first posted below ``before``.  Fails with
+    def page(event: str, limit: int, before: int | None = None, prompt: bool = False) -> Deferred[FeedPage]:
+        """Fires with the newest ``limit`` visible items first posted below ``before``; ``prompt`` leaves out
+        those that were fetched late, after an outage.  Fails with
         :class:`~afeed.core.errors.ArchiveUnavailable` where only the archive could tell and does not answer."""

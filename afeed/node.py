@@ -15,10 +15,18 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from afeed.archive.strainer import Strainer
-from afeed.core.errors import AfeedError, ArchiveUnavailable, ArchiveUnusable, LogUnavailable, LogUnusable
+from afeed.core.errors import (
+    AfeedError,
+    ArchiveUnavailable,
+    ArchiveUnusable,
+    LogUnavailable,
+    LogUnusable,
+    RestoreUnfinished,
+)
 from afeed.core.health import Check
 from afeed.hub import Hub
 from afeed.interfaces import IArchive, ILiveLog, IWitness
+from afeed.leadership import Leadership
 from afeed.services import RESTART_LEAST_S, RESTART_MOST_S, Scheduled, Supervised
 from afeed.sources.push import Push
 from afeed.transports.router import Routes
@@ -27,8 +35,11 @@ from afeed.web.front import Front
 
 #: How long the start waits for an archive before it goes on without; the strainer keeps trying.
 ARCHIVE_PATIENCE_S = 2.0
-#: What the end may take: the log's last writes, the archive's last rows, and all of it together, in seconds.
-FLUSH_S, DRAIN_S, STOP_S = 1.5, 2.0, 4.2
+#: A live log that is not there at the start is looked for this often at least, in seconds.
+AWAY_MOST_S = 5.0
+#: What the end may take: the log's last writes, word to other nodes, the archive's last rows, and all of it
+#: together, in seconds.
+FLUSH_S, RESIGN_S, DRAIN_S, STOP_S = 1.5, 0.5, 2.0, 4.2
 #: A step whose turn comes after that gets so much nevertheless, to close what it holds.
 LAST_S = 0.15
 #: Viewers are asked to come back within this time after a planned stop, each at a moment of its own.
@@ -43,7 +54,8 @@ class Parts:
 
     ``preflight`` raises :class:`~afeed.core.errors.AfeedError` when data on disk is not to be touched;
     ``hold`` locks the data directory and returns what releases it; ``listen`` pairs each endpoint's
-    description with what opens it; ``sources`` pairs each source with its supervisor.
+    description with what opens it; ``sources`` pairs each source with its supervisor, and ``leadership`` says
+    whether they are to run here.
     """
 
     preflight: Callable[[], None]
@@ -56,6 +68,7 @@ class Parts:
     strainer: Strainer
     strainer_runs: Supervised
     sources: Sequence[tuple[Scheduled, Supervised]]
+    leadership: Leadership
     push: Push
     stages: Stages
     routes: Routes
@@ -132,6 +145,9 @@ class Node(Service):
         parts = self._parts
         try:
             await parts.archive.start().addTimeout(ARCHIVE_PATIENCE_S, self._reactor)
+        except RestoreUnfinished:
+            # The log is still to be filled: whatever it took before that would be in the way.
+            raise
         except (ArchiveUnavailable, AfeedError, TimeoutError) as error:
             _log.warn(
                 "The archive is not there yet ({why}); the feed starts without it and it is tried again",
@@ -157,21 +173,36 @@ class Node(Service):
                 report = _log.warn if isinstance(error, LogUnavailable) else _log.failure
                 report(sentence, why=why, delay=delay)
                 self._trouble = _start_check(f"The start failed ({why}) and is tried again.")
+                # A log that is away may be back any moment, and health is to tell of that within ten seconds.
+                most = AWAY_MOST_S if isinstance(error, LogUnavailable) else RESTART_MOST_S
             else:
                 self._trouble = None
                 return
             await deferLater(self._reactor, delay)
-            delay = min(delay * 2, RESTART_MOST_S)
+            delay = min(delay * 2, most)
 
     def _open_log(self) -> Deferred[None]:
         return self._parts.log.start(tuple(self._parts.hub.channels), self._parts.witnesses)
 
     def _begin(self) -> Deferred[None]:
-        self._parts.stages.start()
-        self._parts.strainer_runs.start()
+        parts = self._parts
+        parts.stages.start()
+        parts.strainer.copy(False)
+        parts.strainer_runs.start()
+        parts.leadership.start(self._lead, self._rest)
+        return succeed(None)
+
+    def _lead(self) -> None:
+        """Of several nodes this one runs the sources and the strainer from now on."""
+        self._parts.strainer.copy(True)
         for _, supervisor in self._parts.sources:
             supervisor.start()
-        return succeed(None)
+
+    def _rest(self) -> Deferred[None]:
+        """Another node runs them.  Fires when they have stopped here."""
+        self._parts.strainer.copy(False)
+        stops = [supervisor.stop() for _, supervisor in self._parts.sources]
+        return DeferredList(stops).addCallback(lambda _: None)
 
     def _start_failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):
@@ -181,6 +212,8 @@ class Node(Service):
             _log.critical(
                 "The live log cannot be used: {why}. Nothing is served until afeed is restarted.", why=why
             )
+        elif failure.check(RestoreUnfinished):
+            _log.critical("Nothing is served: {why}. Then restart afeed.", why=why)
         else:
             why = f"{type(failure.value).__name__}: {why}"
             _log.failure("Starting failed. Nothing is served until afeed is restarted.", failure)
@@ -201,17 +234,21 @@ class Node(Service):
         yield parts.hub.check()
         yield parts.archive.check()
         yield parts.strainer_runs.broken() or parts.strainer.check()
+        yield parts.leadership.check()
         for source, supervisor in parts.sources:
-            yield supervisor.broken() or source.check()
+            if parts.leadership.leading:
+                yield supervisor.broken() or source.check()
+            else:
+                yield _resting(supervisor.name, parts.leadership.leader)
 
     # -- stopping
 
     def stopService(self) -> Deferred[None]:
         """Fires when everything is closed, at most five seconds from now.
 
-        In this order: refuse pushes, stop sources, flush the log, deliver, say goodbye, drain the strainer,
-        close log and archive.  What the archive does not get in time it gets after the next start: the log
-        still has it.
+        In this order: refuse pushes, stop sources, flush the log, let another node run them, deliver, say
+        goodbye, drain the strainer, close log and archive.  What the archive does not get in time it gets from
+        the next node, or after the next start: the log still has it.
         """
         super().stopService()
         self._stopping = True
@@ -225,6 +262,8 @@ class Node(Service):
         self._starting.cancel()
         for port in self._ports:
             port.stopListening()
+        led = parts.leadership.leading
+        await self._at_most(parts.leadership.halt(), FLUSH_S, "stopping the sources of an earlier term")
         ends = [
             self._at_most(supervisor.stop(), FLUSH_S, f"stopping {supervisor.name}")
             for _, supervisor in parts.sources
@@ -237,11 +276,14 @@ class Node(Service):
             for slug in parts.hub.channels
         ]
         await DeferredList([Deferred.fromCoroutine(flush) for flush in flushes])
+        await self._at_most(parts.leadership.resign(), RESIGN_S, "giving up the lease")
         self._attempt(lambda: parts.hub.stop(RETURN_MS), "sending the viewers away")
         self._attempt(parts.routes.stop, "sending away who comes now")
         self._attempt(parts.stages.stop, "stopping the pings")
         await self._at_most(parts.strainer_runs.stop(), FLUSH_S, "stopping the strainer")
-        await self._at_most(Deferred.fromCoroutine(parts.strainer.drain(DRAIN_S)), DRAIN_S + 0.2, "the archive")
+        if led:
+            drained = Deferred.fromCoroutine(parts.strainer.drain(DRAIN_S))
+            await self._at_most(drained, DRAIN_S + 0.2, "the archive")
         self._attempt(parts.front.stop, "closing the connections")
         await self._at_most(parts.log.stop(), FLUSH_S, "closing the log")
         await self._at_most(parts.archive.stop(), FLUSH_S, "closing the archive")
@@ -272,3 +314,8 @@ class Node(Service):
 
 def _start_check(detail: str) -> Check:
     return Check(name="start", state="failed", detail=detail)
+
+
+def _resting(source: str, leader: str | None) -> Check:
+    where = f"{leader} runs it" if leader is not None else "it is not known yet which node runs it"
+    return Check(name=source, state="ok", detail=f"It rests on this node; {where}.", data={"state": "resting"})

@@ -8,14 +8,15 @@ source ──offer──> Intake ──append──> live log ──hint──> 
 Sources offer drafts to the :class:`Intake`; from there on nobody knows where an item came from.  The log gives
 every change its number once it is durable and hints to the hub, which reads in order and hands what it read
 to every listener in the same turn of the reactor.  The strainer reads the same log into the archive, at its
-own pace.
+own pace.  Of several nodes that share a log one runs sources and strainer, and what its sources offer is
+recorded under the token of its term.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -23,7 +24,7 @@ from zope.interface import implementer
 
 from afeed.core.draft import Draft, Posted, Removed
 from afeed.core.errors import LeaseLost, LogUnavailable
-from afeed.interfaces import ILiveLog, ISink, Position, Recorded
+from afeed.interfaces import ILead, ILiveLog, ISink, Position, Recorded
 from afeed.metrics import Metrics
 
 #: What an offer brought for a draft that could not be recorded: no change has this number.
@@ -37,25 +38,40 @@ _log = Logger()
 
 @implementer(ISink)
 class Intake:
-    """Takes what sources found to the live log, counts it, and waits in their place while the log is away."""
+    """Takes what sources found to the live log, counts it, and waits in their place while the log is away.
+    ``lead`` has the token under which it is recorded."""
 
-    def __init__(self, log: ILiveLog, clock: IReactorTime, metrics: Metrics, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        log: ILiveLog,
+        clock: IReactorTime,
+        metrics: Metrics,
+        now: Callable[[], float],
+        lead: ILead,
+    ) -> None:
         self._live_log = log
         self._clock = clock
         self._metrics = metrics
         self._now = now
+        self._lead = lead
 
     def offer(
         self, event: str, drafts: Sequence[Draft], position: Position | None = None
     ) -> Deferred[list[Recorded]]:
         """See :class:`~afeed.interfaces.ISink`."""
-        return Deferred.fromCoroutine(self._offer(event, drafts, position))
+        # Of the moment of the offer: one that waits through the end of a term is none of the next.
+        token: str | None = self._lead.token
+        if token is None:
+            return fail(LeaseLost("another node runs the sources"))
+        return Deferred.fromCoroutine(self._offer(event, drafts, position, token))
 
-    async def _offer(self, event: str, drafts: Sequence[Draft], position: Position | None) -> list[Recorded]:
+    async def _offer(
+        self, event: str, drafts: Sequence[Draft], position: Position | None, token: str
+    ) -> list[Recorded]:
         waiting = self._metrics.waiting(event)
         waiting.inc(len(drafts))
         try:
-            recorded = await self._take(event, drafts, position)
+            recorded = await self._take(event, drafts, position, token)
         finally:
             waiting.dec(len(drafts))
         now = self._now()
@@ -64,11 +80,13 @@ class Intake:
                 self._metrics.item(event, draft.item.source, now)
         return recorded
 
-    async def _take(self, event: str, drafts: Sequence[Draft], position: Position | None) -> list[Recorded]:
+    async def _take(
+        self, event: str, drafts: Sequence[Draft], position: Position | None, token: str
+    ) -> list[Recorded]:
         """Record ``drafts``.  One that the log cannot record because of a defect is told, counted and left out,
         for otherwise its source would come to it again and again and never go on."""
         try:
-            return await self._append(event, drafts, position)
+            return await self._append(event, drafts, position, token)
         except (LeaseLost, CancelledError):
             raise
         except Exception:
@@ -84,9 +102,9 @@ class Intake:
                 )
                 return []
         # One at a time, so that only those that are to blame are left out.
-        recorded = [result for draft in drafts for result in await self._take(event, [draft], None)]
+        recorded = [result for draft in drafts for result in await self._take(event, [draft], None, token)]
         if position is not None:
-            await self._take(event, [], position)
+            await self._take(event, [], position, token)
         return recorded
 
     def _defect(self, event: str, draft: Draft) -> None:
@@ -98,11 +116,13 @@ class Intake:
         )
         self.dropped(event, source, "defect")
 
-    async def _append(self, event: str, drafts: Sequence[Draft], position: Position | None) -> list[Recorded]:
+    async def _append(
+        self, event: str, drafts: Sequence[Draft], position: Position | None, token: str
+    ) -> list[Recorded]:
         told = False
         while True:
             try:
-                return await self._live_log.append(event, None, drafts, position=position)
+                return await self._live_log.append(event, None, drafts, lease=token, position=position)
             except LogUnavailable as error:
                 if not told:
                     _log.warn(
@@ -111,6 +131,10 @@ class Intake:
                         why=str(error),
                     )
                     told = True
+            except LeaseLost:
+                # A log that has forgotten everything has forgotten the lease, too.
+                if not await self._lead.doubted(token):
+                    raise
             await deferLater(self._clock, RETRY_S)
 
     def dropped(self, event: str, source: str, reason: str, count: int = 1) -> None:

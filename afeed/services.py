@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from afeed.core.calendar import Period
 from afeed.core.change import timestamp
+from afeed.core.errors import LeaseLost
 from afeed.core.health import Check
 from afeed.interfaces import ISink, ISource
 
@@ -26,7 +27,8 @@ _log = Logger()
 
 class Supervised:
     """Keeps ``run`` running: an exception that leaves it is logged, shown on /healthz and followed, after a
-    delay with jitter, by another start.  Other components do not notice."""
+    delay with jitter, by another start.  Other components do not notice.  Only
+    :class:`~afeed.core.errors.LeaseLost` is no defect: then it rests until it is started again."""
 
     def __init__(self, name: str, run: Callable[[], Awaitable[None]], clock: IReactorTime, rng: Random) -> None:
         self.name = name
@@ -72,6 +74,8 @@ class Supervised:
                     return
                 why = "it ended by itself"
                 _log.error("{name} ended by itself; it is started again", name=self.name)
+            except LeaseLost:
+                return
             except Exception as error:  # the whole point: one component's defect is not the others' end
                 if self._stopping and isinstance(error, CancelledError):
                     raise

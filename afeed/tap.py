@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,7 @@ from afeed.core.http import Names
 from afeed.core.polling import Spacing
 from afeed.hub import Hub
 from afeed.interfaces import ILiveLog, ISource
+from afeed.leadership import Leadership
 from afeed.livelog.database import examine as examine_log
 from afeed.livelog.embedded import FILE as LOG_FILE
 from afeed.livelog.embedded import EmbeddedLog
@@ -158,7 +160,8 @@ def assemble(
     metrics = Metrics(now)
     hub = Hub({slug: made.render for slug, made in fragments.items()}, live_log, archive, reactor, store.window)
     strainer = Strainer(live_log, archive, tuple(fragments), reactor, rng, on_copied=hub.copied)
-    intake = Intake(live_log, reactor, metrics, now)
+    leadership = Leadership(f"{socket.gethostname()}:{os.getpid()}", live_log.lease, reactor, rng)
+    intake = Intake(live_log, reactor, metrics, now, leadership)
     push = Push(_push_gates(settings), live_log, metrics, now)
     sources = [
         (scheduled, Supervised(source.name, scheduled.run, reactor, rng))
@@ -189,6 +192,7 @@ def assemble(
             strainer=strainer,
             strainer_runs=Supervised("strainer", strainer.run, reactor, rng),
             sources=sources,
+            leadership=leadership,
             push=push,
             stages=stages,
             routes=routes,
@@ -200,7 +204,7 @@ def assemble(
         refuse,
     )
     routes.answer(Health(node.checks, node.ready, stages.viewers, metrics).paths)
-    _offer_readings(metrics, hub, strainer, node)
+    _offer_readings(metrics, hub, strainer, leadership, node)
     return node
 
 
@@ -321,7 +325,7 @@ def _position_of(live_log: ILiveLog, event: str, source: str) -> Callable[[], De
     return lambda: live_log.position(event, source)
 
 
-def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer, node: Node) -> None:
+def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer, leadership: Leadership, node: Node) -> None:
     bad = {"ok": 0.0, "degraded": 1.0, "failed": 2.0}
 
     def states() -> Iterator[tuple[tuple[str, ...], float]]:
@@ -337,6 +341,12 @@ def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer, node: Node) 
         return (((event,), strainer.lag(event).seconds) for event in hub.channels)
 
     metrics.reading("afeed_check", "Health checks: 0 ok, 1 degraded, 2 failed.", ("check",), states)
+    metrics.reading(
+        "afeed_leader",
+        "1 on the node that runs the sources, else 0.",
+        (),
+        lambda: [((), float(leadership.leading))],
+    )
     metrics.reading("afeed_log_head", "The last position of the live log.", ("event",), heads)
     metrics.reading("afeed_strainer_lag_changes", "Changes not yet in the archive.", ("event",), behind)
     metrics.reading("afeed_strainer_lag_seconds", "Since the archive was last level.", ("event",), behind_s)

@@ -16,6 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from afeed.channel import Channel
 from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, DirectoryInUse, LogUnavailable, LogUnusable
 from afeed.core.health import Check
+from afeed.core.leading import EVERY_S
+from afeed.leadership import Leadership
 from afeed.node import ARCHIVE_PATIENCE_S, Node, Parts
 from afeed.services import Supervised
 from tests.fakes import a_post
@@ -47,6 +49,10 @@ class Recorder:
 class FakeStrainer:
     def __init__(self) -> None:
         self.drained: Deferred[None] = succeed(None)
+        self.copying: list[bool] = []
+
+    def copy(self, copying: bool) -> None:
+        self.copying.append(copying)
 
     async def run(self) -> None:
         await Deferred()
@@ -122,6 +128,7 @@ class NodeCase(SynchronousTestCase):
             strainer=self.strainer,  # type: ignore[arg-type]
             strainer_runs=Supervised("strainer", self.strainer.run, self.clock, Random(7)),
             sources=supervisors,  # type: ignore[arg-type]
+            leadership=Leadership("n", self.house.log.lease, self.clock, Random(5)),
             push=self.house.push,
             stages=self.house.stages,
             routes=self.house.routes,
@@ -139,6 +146,7 @@ class NodeCase(SynchronousTestCase):
             source_stop=(supervisors[0][1], "stop"),
             other_source_stop=(supervisors[1][1], "stop"),
             log_append=(self.house.log, "append"),
+            lease_release=(self.house.log.lease, "release"),
             hub_stop=(self.house.hub, "stop"),
             routes_stop=(self.house.routes, "stop"),
             stages_stop=(self.house.stages, "stop"),
@@ -271,6 +279,18 @@ class StartTests(NodeCase):
         self.flushLoggedErrors(ZeroDivisionError)
         self.stop(5)
 
+    def test_a_log_that_was_away_for_long_is_found_within_seconds(self) -> None:
+        start, self.house.log.start = (
+            self.house.log.start,
+            lambda *args: fail(LogUnavailable("the disk is full")),
+        )  # type: ignore[method-assign]
+        self.start()
+        self.clock.pump([1.0] * 570)
+        self.house.log.start = start  # type: ignore[method-assign]
+        self.clock.pump([1.0] * 6)
+        self.assertTrue(self.node.ready())
+        self.stop(5)
+
     def test_a_stop_while_the_start_is_to_be_tried_again(self) -> None:
         self.house.log.start = lambda *args: fail(LogUnavailable("away"))  # type: ignore[method-assign]
         self.start()
@@ -311,7 +331,7 @@ class StartTests(NodeCase):
     def test_every_component_has_a_check(self) -> None:
         self.start()
         names = [check.name for check in self.node.checks()]
-        self.assertEqual(names, ["live_log", "hub", "archive", "strainer", "x", "x"])
+        self.assertEqual(names, ["live_log", "hub", "archive", "strainer", "leader", "x", "x"])
         self.stop(5)
 
     def test_the_observer_is_given_to_the_application(self) -> None:
@@ -328,7 +348,8 @@ class StartTests(NodeCase):
 class FlushTests(NodeCase):
     def test_every_event_is_flushed_before_goodbye(self) -> None:
         channels = self.house.hub.channels
-        channels["f"] = Channel("f", 10, lambda item: "", self.house.hub._older, self.house.hub._floor)
+        hub = self.house.hub
+        channels["f"] = Channel("f", 10, lambda item: "", hub._older, hub._floor, hub._caught_up)
         self.house.log.events["f"] = type(self.house.log.events["e"])()
         flushed: list[str] = []
         append = self.house.log.append
@@ -359,6 +380,7 @@ class StopTests(NodeCase):
                 "source_stop",
                 "other_source_stop",
                 "log_append",
+                "lease_release",
                 "hub_stop",
                 "routes_stop",
                 "stages_stop",
@@ -427,6 +449,7 @@ class StopTests(NodeCase):
         for source in self.sources:
             source.ending = Deferred()
         self.house.log.append = lambda *args, **kwargs: Deferred()  # type: ignore[method-assign]
+        self.house.log.lease.release = lambda token: Deferred()  # type: ignore[method-assign]
         self.strainer.drained = Deferred()
         self.house.log.stop = Deferred  # type: ignore[method-assign]
         self.house.archive.stop = Deferred  # type: ignore[method-assign]
@@ -460,6 +483,71 @@ class StopTests(NodeCase):
         self.stop(0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.recorder.calls[-3:], ["log_stop", "archive_stop", "release"])
+
+
+class SeveralNodesTests(NodeCase):
+    """Another node shares the log, and leads at first."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lease = self.house.log.lease
+        self.successResultOf(self.lease.take("other 1", 6, None, False))
+        self.start()
+
+    def check(self, name: str) -> Check:
+        return next(check for check in self.node.checks() if check.name == name)
+
+    def take_over(self) -> None:
+        self.lease.release("other 1")
+        self.clock.advance(EVERY_S)
+
+    def test_a_follower_serves_and_runs_neither_sources_nor_strainer(self) -> None:
+        self.clock.pump([1.0] * 5)
+        self.assertTrue(self.node.ready())
+        self.assertNotIn("source_start", self.recorder.calls)
+        self.assertEqual(self.strainer.copying, [False])
+        self.assertEqual(self.check("leader").detail, "Another node runs the sources: other.")
+        check = self.check("source 0")
+        self.assertEqual((check.state, check.data), ("ok", {"state": "resting"}))
+        self.assertIn("other runs it", check.detail)
+        self.stop(0)
+
+    def test_a_follower_that_stops_has_nothing_to_drain_and_takes_the_lease_from_nobody(self) -> None:
+        self.stop(0)
+        self.assertNotIn("strainer_drain", self.recorder.calls)
+        self.assertEqual(self.lease.holder, "other 1")
+
+    def test_whoever_takes_over_starts_them(self) -> None:
+        self.take_over()
+        self.assertIn("source_start", self.recorder.calls)
+        self.assertEqual(self.strainer.copying, [False, True])
+        self.assertEqual(self.check("leader").detail, "This node runs the sources.")
+        self.stop(0)
+        self.assertIsNone(self.lease.holder)
+
+    def test_whoever_learns_that_another_leads_stops_them_and_may_lead_again(self) -> None:
+        self.take_over()
+        self.lease.holder = "other 2"
+        self.clock.advance(EVERY_S)
+        offered = [source.offered for source in self.sources]
+        self.clock.pump([1.0] * 5)
+        self.assertEqual([source.offered for source in self.sources], offered)
+        self.assertEqual(self.strainer.copying, [False, True, False])
+        self.assertEqual(self.check("source 1").data, {"state": "resting"})
+        self.lease.release("other 2")
+        self.clock.pump([1.0] * 4)
+        self.assertGreater(self.sources[0].offered, offered[0])
+        self.stop(0)
+
+    def test_a_stop_waits_for_sources_that_are_still_being_stopped(self) -> None:
+        self.take_over()
+        self.sources[0].ending = Deferred()
+        self.lease.holder = "other 2"
+        self.clock.advance(EVERY_S)
+        stopped = self.node.stopService()
+        self.assertNotIn("log_append", self.recorder.since("push_close"))
+        self.sources[0].ending.callback(None)
+        self.successResultOf(stopped)
 
 
 class StopDuringStartTests(NodeCase):

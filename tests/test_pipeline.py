@@ -13,7 +13,7 @@ from afeed.core.errors import LeaseLost, LogDefect, LogFull, LogUnavailable
 from afeed.interfaces import ISink, Position, Recorded
 from afeed.metrics import Metrics
 from afeed.pipeline import NOT_RECORDED, RETRY_S, Intake
-from tests.fakes import MemoryLog, a_post
+from tests.fakes import FakeLead, MemoryLog, a_post
 
 
 class IntakeTests(SynchronousTestCase):
@@ -21,7 +21,8 @@ class IntakeTests(SynchronousTestCase):
         self.clock = Clock()
         self.log = MemoryLog(["e"])
         self.metrics = Metrics(self.clock.seconds)
-        self.intake = Intake(self.log, self.clock, self.metrics, self.clock.seconds)
+        self.lead = FakeLead()
+        self.intake = Intake(self.log, self.clock, self.metrics, self.clock.seconds, self.lead)
 
     def text(self) -> str:
         return self.metrics.text().decode()
@@ -65,9 +66,50 @@ class IntakeTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
 
+    def test_what_is_offered_is_recorded_under_the_token_of_the_term(self) -> None:
+        leases: list[str | None] = []
+        append = self.log.append
+
+        def noted(*args, lease=None, **options):  # type: ignore[no-untyped-def]
+            leases.append(lease)
+            return append(*args, **options)
+
+        self.log.append = noted  # type: ignore[method-assign]
+        self.successResultOf(self.intake.offer("e", [a_post(1)]))
+        self.lead.token = "n 2"
+        self.successResultOf(self.intake.offer("e", [], Position("x", "p")))
+        self.assertEqual(leases, ["n 1", "n 2"])
+
+    def test_an_offer_that_outlives_its_term_is_not_recorded_in_the_next(self) -> None:
+        self.log.fault = LogUnavailable("away")
+        offered = self.intake.offer("e", [a_post(1)])
+        self.lead.token = "n 2"
+        self.log.fault = None
+        leases: list[str | None] = []
+        self.log.append = lambda *args, lease, **rest: leases.append(lease) or fail(LeaseLost("no"))  # type: ignore[func-returns-value,method-assign]
+        self.clock.advance(RETRY_S)
+        self.failureResultOf(offered, LeaseLost)
+        self.assertEqual((leases, self.lead.doubts), (["n 1"], ["n 1"]))
+
+    def test_a_node_without_a_term_records_nothing_of_its_sources(self) -> None:
+        self.lead.token = None
+        self.failureResultOf(self.intake.offer("e", [a_post(1)]), LeaseLost)
+        self.assertEqual(self.log.events["e"].head, 0)
+
     def test_a_lost_lease_is_told_at_once(self) -> None:
         self.log.fault = LeaseLost("another node has it")
         self.failureResultOf(self.intake.offer("e", [a_post(1)]), LeaseLost)
+        self.assertEqual(self.lead.doubts, ["n 1"])
+        self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
+
+    def test_a_log_that_had_forgotten_the_lease_is_tried_again(self) -> None:
+        self.log.fault = LeaseLost("nobody has it")
+        self.lead.goes_on = True
+        offered = self.intake.offer("e", [a_post(1)])
+        self.log.fault = None
+        self.assertNoResult(offered)
+        self.clock.advance(RETRY_S)
+        self.assertEqual(self.successResultOf(offered), [Recorded(1, True)])
 
     def break_log(self, *bad: str) -> None:
         """Let the log fail on drafts with these ids, and on positions that are one of them."""

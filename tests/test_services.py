@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from afeed.core.calendar import Period
+from afeed.core.errors import LeaseLost
 from afeed.core.health import Check
 from afeed.interfaces import ISink, ISource
 from afeed.services import CALENDAR_S, RESTART_MOST_S, Scheduled, Supervised
@@ -145,6 +146,17 @@ class SupervisedTests(SynchronousTestCase):
         self.assertIsNotNone(self.supervised.broken())
         self.clock.advance(1.3)
         self.assertEqual(len(self.component.runs), 2)
+
+    def test_a_lost_lease_is_no_defect_and_it_rests_until_it_is_started_again(self) -> None:
+        self.fail(LeaseLost("another node runs the sources"))
+        self.clock.advance(100)
+        self.assertEqual((len(self.component.runs), self.supervised.broken()), (1, None))
+        self.successResultOf(self.supervised.stop())
+        self.supervised.start()
+        self.assertEqual(len(self.component.runs), 2)
+        self.fail()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertIsNotNone(self.supervised.broken())
 
 
 @implementer(ISource)

@@ -1,5 +1,5 @@
 """The strainer: copies every live log into the archive as it grows, and lets the log forget what is safe
-there."""
+there.  Of several nodes that share them one copies, and the others look how far it is."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FAULTS = (ArchiveUnavailable, ArchiveUnusable, LogUnavailable)
 
 
 class Strainer:
-    """Copies the logs of ``events`` in batches of at most ``batch`` changes.
+    """Copies the logs of ``events`` in batches of at most ``batch`` changes, if this node is the one to do it.
 
     ``on_copied(event, seq)`` is called whenever the archive is known to hold everything up to ``seq``.
     """
@@ -61,6 +61,7 @@ class Strainer:
             event: EventCopy(event, live_log, archive, clock, batch=batch, on_copied=on_copied)
             for event in events
         }
+        self._copying = True
         self._due: set[str] = set()
         self._next_look = 0.0
         self._watching = False
@@ -68,6 +69,13 @@ class Strainer:
         self._fault: Exception | None = None
         self._fault_since = 0.0
         self._attempts = 0
+
+    def copy(self, copying: bool) -> None:
+        """Copy from now on, or look at what another node copies.  A step that is under way is ended; it does
+        no harm beside the other's, because the archive compares where it stands."""
+        self._copying = copying
+        self._next_look = self._clock.seconds()
+        self._rouse()
 
     async def run(self) -> None:
         """Copy until cancelled.  Opens the archive first, however often that takes; nothing that happens to
@@ -138,12 +146,13 @@ class Strainer:
                 "degraded",
                 f"The archive is too slow: it has not been level with the log for {slowest:.0f} s.",
             )
-        return "ok", "The archive follows the live log."
+        who = "" if self._copying else "; another node copies"
+        return "ok", f"The archive follows the live log{who}."
 
     # When to copy
 
     def _hint(self, event: str) -> None:
-        if event in self._copies:
+        if self._copying and event in self._copies:
             self._due.add(event)
             self._rouse()
 
@@ -214,24 +223,33 @@ class Strainer:
             copy.forget()
 
     async def _look_everywhere(self) -> None:
-        """Copy what there is of every event, and trim what earlier steps left."""
+        """Copy what there is of every event and trim what earlier steps left, or see how far others are."""
         # Even when there is nothing to copy, health should hear of an archive that went away.
         for event in list(self._copies)[:1]:
             await self._archive.position(event)
-        self._due.update(self._copies)
-        await self._copy_due()
-        for copy in self._copies.values():
-            await copy.trim()
-        level = all(copy.level for copy in self._copies.values())
-        self._next_look = self._clock.seconds() + (IDLE_S if level else BEHIND_S)
+        copying = self._copying
+        if copying:
+            self._due.update(self._copies)
+            await self._copy_due()
+            for copy in self._copies.values():
+                await copy.trim()
+        else:
+            self._due.clear()
+            for copy in self._copies.values():
+                await copy.locate()
+        if copying is self._copying:  # else what the other part has to do is due now
+            level = all(copy.level for copy in self._copies.values())
+            self._next_look = self._clock.seconds() + (IDLE_S if level else BEHIND_S)
 
     async def _copy_due(self) -> None:
         """One batch of each event in turn, until none is known to have more."""
-        while self._due:
+        while self._due and self._copying:
             for event in sorted(self._due):
                 self._due.discard(event)
                 if await self._copies[event].step():
                     self._due.add(event)
+            # Here and not only at the end, which does not come while posts arrive faster than they are copied.
+            self._well()
 
     async def _drain(self) -> None:
         await self._archive.start()

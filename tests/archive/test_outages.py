@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 from random import Random
 
 from twisted.internet import reactor, threads
@@ -30,26 +26,6 @@ async def until(condition: object, what: str, seconds: float = 30.0) -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s in vain for {what}")
         await deferLater(reactor, 0.02)
-
-
-@contextmanager
-def frozen(server: PostgreSQL) -> Iterator[None]:
-    """Stop all processes of ``server`` as a machine that hangs would."""
-    pids = [server.pid]
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == server.pid:
-            pids.append(int(status.parent.name))
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 class SQLiteOutageTests(ArchiveTestCase):
@@ -149,7 +125,7 @@ class PostgreSQLOutageTests(ArchiveTestCase):
         changes = logged([a_post(1)])
         await archive.store(EVENT, LINEAGE, 0, changes)
         self.assertEqual(await archive.extent(EVENT), (1, 1))
-        with frozen(self.server):
+        with self.server.frozen():
             began = time.monotonic()
             await self.assertFailure(archive.read(EVENT, 0, 9), ArchiveUnavailable)
             await self.assertFailure(archive.store(EVENT, LINEAGE, 1, []), ArchiveUnavailable)
@@ -164,7 +140,7 @@ class PostgreSQLOutageTests(ArchiveTestCase):
         archive = self.archive_of()
         await archive.start()
         await archive.position(EVENT)
-        with frozen(self.server):
+        with self.server.frozen():
             reading = archive.read(EVENT, 0, 9)
             reading.addErrback(lambda failure: None)
             began = time.monotonic()

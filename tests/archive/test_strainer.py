@@ -15,7 +15,7 @@ from afeed.archive.strainer import Strainer
 from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, LogUnavailable
 from afeed.interfaces import Head, IArchive, ILiveLog
-from tests.fakes import MemoryArchive, MemoryLog, a_post
+from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
 
 EVENT = "conf"
 AWAY = ArchiveUnavailable("connection refused")
@@ -91,6 +91,24 @@ class CopyingTests(StrainerTestCase):
         self.let_pass(0.2)
         self.assertEqual(self.archived(), [1, 2, 3, 4, 5])
         self.assertEqual(self.archive.stores, 1)
+
+    def test_the_end_of_a_fault_is_told_although_posts_keep_coming_in(self) -> None:
+        self.archive.fault = AWAY
+        self.append(1, 3)
+        self.run_it()
+        self.assertEqual(self.state(), "degraded")
+        states: list[str] = []
+
+        def more() -> None:
+            states.append(self.state())
+            if len(states) < 30:
+                self.append(100 + len(states), 100 + len(states))
+
+        self.archive.before_store = more
+        self.archive.fault = None
+        self.let_pass(2)
+        self.assertEqual(len(states), 30)
+        self.assertEqual(set(states[1:]), {"ok"})
 
     def test_a_lost_hint_costs_seconds_and_no_more(self) -> None:
         self.run_it()
@@ -346,3 +364,80 @@ class DrainingTests(StrainerTestCase):
         self.assertNoResult(drained)
         self.clock.advance(0.2)
         self.assertFalse(self.successResultOf(drained))
+
+
+class FollowingTests(StrainerTestCase):
+    """Another node copies."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.strainer.copy(False)
+
+    def copy_elsewhere(self) -> None:
+        strain(self.log, self.archive, EVENT)
+
+    def test_it_copies_and_trims_nothing_itself(self) -> None:
+        self.append(1, 12)
+        self.run_it()
+        self.append(13, 20)
+        self.let_pass(10)
+        self.assertEqual((self.archived(), self.log.trimmed), ([], []))
+
+    def test_it_says_within_seconds_how_far_the_archive_is(self) -> None:
+        self.append(1, 12)
+        self.run_it()
+        self.assertEqual(self.strainer.lag(EVENT).changes, 12)
+        self.copy_elsewhere()
+        self.let_pass(1.2)
+        self.assertEqual(self.copied[-2:], [(EVENT, 12), ("other", 0)])
+        self.assertEqual(self.strainer.lag(EVENT).changes, 0)
+        self.assertEqual(self.strainer.check().detail, "The archive follows the live log; another node copies.")
+
+    def test_it_opens_an_archive_that_comes_late(self) -> None:
+        self.archive.fault = AWAY
+        self.run_it()
+        self.assertEqual(self.state(), "degraded")
+        self.archive.fault = None
+        self.let_pass(10)
+        self.assertEqual(self.state(), "ok")
+        self.assertGreater(self.archive.starts, 1)
+
+    def test_an_archive_that_nobody_copies_into_is_told(self) -> None:
+        self.append(1, 1)
+        self.run_it()
+        self.let_pass(50)
+        self.assertEqual(self.state(), "ok")
+        self.let_pass(15)
+        self.assertEqual(self.state(), "degraded")
+
+    def test_its_part_changes_at_once_and_back(self) -> None:
+        self.append(1, 12)
+        self.run_it()
+        self.strainer.copy(True)
+        self.let_pass(0.3)
+        self.assertEqual(self.archived(), list(range(1, 13)))
+        self.strainer.copy(False)
+        self.append(13, 14)
+        self.let_pass(10)
+        self.assertEqual(self.archived(), list(range(1, 13)))
+        self.strainer.copy(True)
+        self.let_pass(0.3)
+        self.assertEqual(self.archived(), list(range(1, 15)))
+
+    def test_a_step_that_another_node_was_quicker_with_is_no_fault(self) -> None:
+        """As after a pause in which another node has taken over."""
+        self.strainer.copy(True)
+        self.run_it()
+        self.append(1, 5)
+
+        def overtake() -> None:
+            self.archive.before_store = None
+            self.copy_elsewhere()
+            self.strainer.copy(False)
+
+        self.archive.before_store = overtake
+        self.let_pass(0.3)
+        self.assertEqual(self.archived(), [1, 2, 3, 4, 5])
+        self.assertEqual(self.state(), "ok")
+        self.let_pass(3)
+        self.assertEqual((self.state(), self.strainer.lag(EVENT).changes), ("ok", 0))
