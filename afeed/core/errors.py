@@ -15,6 +15,10 @@ class BadInput(AfeedError):
     """Something from outside that cannot become an item; the message says which member and why."""
 
 
+class BadBackup(AfeedError):
+    """A file that is no backup, or is not whole, or was written by a newer afeed; nothing was taken from it."""
+
+
 class LogUnavailable(AfeedError):
     """The live log cannot be reached or written at the moment; try again."""
 
@@ -58,3 +62,8 @@ class ArchiveUnusable(AfeedError):
 
 class ArchiveTooNew(ArchiveUnusable):
     """The archive was written by a newer afeed; this one refuses to touch it."""
+
+
+class RestoreUnfinished(ArchiveUnusable):
+    """A restore from a backup has begun here and did not come to its end; nobody may use what it left but
+    another restore."""

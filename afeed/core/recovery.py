@@ -14,7 +14,7 @@ import msgspec
 
 from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Record, Removed, SourceGap, key, prepare, version_order
+from afeed.core.draft import Record, Removed, SourceGap, item_keys, prepare, version_order
 
 #: Cursors older than this many epochs get a gap.
 MAX_ANCESTORS = 32
@@ -128,13 +128,32 @@ def plan(own: Line | None, claims: Sequence[Line]) -> Plan | None:
 _gap = msgspec.json.Decoder(SourceGap)
 
 
+class RecordKeys(NamedTuple):
+    """What tells a repetition of a record: the members of :class:`~afeed.core.draft.Record` of these names."""
+
+    kind: str
+    id_key: bytes
+    version_key: bytes
+    order: int
+
+
+def keys_of(change: Change) -> RecordKeys | None:
+    """The keys of :func:`record_of`, in half of its time."""
+    if change.type in (POSTED, EDITED) and change.id is not None:
+        version = change.version or ""
+        return RecordKeys("post", *item_keys(change.id, version), version_order(version))
+    record = record_of(change)
+    return None if record is None else RecordKeys(record.kind, record.id_key, record.version_key, record.order)
+
+
 def record_of(change: Change) -> Record | None:
     """The record from which ``change`` was made, with the same keys, so that a repetition is still known as one
     after a recovery; None for a redacted change, which keeps nothing but its number."""
     if change.type in (POSTED, EDITED) and change.id is not None:
         version = change.version or ""
         tail = change.stored.partition(b'"type":"%s",' % change.type.encode("ascii"))[2]
-        return Record("post", change.id, key(change.id), key(change.id, version), version_order(version), tail)
+        id_key, version_key = item_keys(change.id, version)
+        return Record("post", change.id, id_key, version_key, version_order(version), tail)
     if change.type == REMOVED and change.id is not None:
         return prepare(Removed(change.id))
     if change.type == GAP:

@@ -21,7 +21,7 @@ from afeed.core.draft import Record
 from afeed.core.errors import EpochChanged, LogFull, LogUnavailable, LogUnusable
 from afeed.core.recovery import record_of
 from afeed.interfaces import Position, Recorded, Slice
-from afeed.livelog.database_file import LAYOUT, create, examine
+from afeed.livelog.database_file import LAYOUT, Mark, create, examine, identity, passes
 
 #: How many entries one call of :meth:`Database.trim` drops, so that nobody waits for long behind it.
 TRIM_COUNT = 5000
@@ -63,7 +63,8 @@ class Database:
     leave."""
 
     def __init__(self, path: Path, *, window: int, max_bytes: int) -> None:
-        """Open ``path``, made if absent; raises :class:`~afeed.core.errors.LogUnusable`."""
+        """Open ``path``, made if absent; raises :class:`~afeed.core.errors.LogUnusable`, or
+        :class:`~afeed.core.errors.LogUnavailable` when that may be tried again."""
         self._window = window
         self._max_bytes = max_bytes
         try:
@@ -72,6 +73,7 @@ class Database:
             examine(path)
             self.connection = sqlite3.connect(path, isolation_level=None, cached_statements=64)
             self._path, self._identity = path, identity(path)
+            self._mark = Mark(path)
             self._run = self.connection.execute
             for pragma in (
                 "journal_mode=WAL",
@@ -93,7 +95,13 @@ class Database:
             self.commit()
             self._load()
         except (sqlite3.Error, OSError) as error:
-            raise LogUnusable(f"the live log cannot be opened in {path.parent}: {error}") from error
+            kind = LogUnavailable if passes(error) else LogUnusable
+            raise kind(f"the live log cannot be opened in {path.parent}: {error}") from error
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last process that recorded anything here did not come to its end."""
+        return self._mark.found
 
     # Transactions
 
@@ -107,6 +115,8 @@ class Database:
         self._dirty: set[int] = set()
 
     def commit(self) -> None:
+        if self._dirty:
+            self._mark.make()
         for row in self._dirty:
             state = self._events[row]
             self._run(
@@ -149,10 +159,19 @@ class Database:
             self._run(f"PRAGMA busy_timeout={_WAIT_MS}")
         return not busy
 
+    def conclude(self) -> bool:
+        """After what was doubtful has been looked at: as :meth:`tidy`, and no doubt remains."""
+        done = self.tidy()
+        if done:
+            self._mark.remove()
+        return done
+
     def close(self) -> None:
         """Write everything back into the one file and close it."""
-        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+        (busy, _, _) = self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self.connection.close()
+        if not busy:
+            self._mark.remove()
 
     def _load(self) -> None:
         rows = self._run("SELECT id, slug, epoch, ancestors, base, head, bytes FROM event")
@@ -375,20 +394,3 @@ class Database:
         self._run("DELETE FROM event WHERE id=?", (row,))
         self._events.pop(row, None)
         self._dirty.discard(row)
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Which file ``path`` names at the moment; None when there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def unavailable(error: Exception) -> LogUnavailable:
-    """What a caller is told of an SQLite error."""
-    return LogUnavailable(
-        f"the live log cannot be written or read ({error}): look at the disk that holds data_dir; afeed goes "
-        "on trying with every append"
-    )

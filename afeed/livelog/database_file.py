@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sqlite3
 from pathlib import Path
 
-from afeed.core.errors import LogUnusable
+from afeed.core.errors import LogUnavailable, LogUnusable
 
 #: In the file's header: "this is a live log of afeed", and the layout below.
 APPLICATION_ID = 0xAFEED106 - 2**32
@@ -36,15 +38,88 @@ CREATE TABLE position (
 """
 
 
+#: What SQLite and the system say of a disk that may well work again: full, read-only, failing, locked.
+_PASSING = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+}
+_PASSING_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE}
+
+
+def passes(error: sqlite3.Error | OSError) -> bool:
+    """Whether it says nothing about the file, and trying again may help."""
+    if isinstance(error, OSError):
+        return error.errno in _PASSING_ERRNOS
+    # The low byte is the primary code (sqlite.org/rescode.html).
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+
+
+def unavailable(error: Exception) -> LogUnavailable:
+    """What a caller is told of an SQLite error."""
+    return LogUnavailable(
+        f"the live log cannot be written or read ({error}): look at the disk that holds data_dir; afeed goes "
+        "on trying with every append"
+    )
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file ``path`` names at the moment; None when there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class Mark:
+    """A file beside the log which says that there may be changes in the write-ahead log alone.
+
+    It is there before a process records its first change, and goes when all of them are in the one file.  Where
+    it is ``found`` at a start, the process before did not come to its end, and a disk that keeps less than it
+    promised may have lost changes that were numbered and shown: nobody can tell from what is left.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._path = log.with_suffix(".open")
+        self.found = self._made = self._path.exists()
+
+    def make(self) -> None:
+        """Returns when it is durable; raises :class:`sqlite3.OperationalError`, like the write that it
+        precedes."""
+        if self._made:
+            return
+        try:
+            for path, flags in ((self._path, os.O_WRONLY | os.O_CREAT), (self._path.parent, os.O_RDONLY)):
+                descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self._path} cannot be made: {error.strerror}") from error
+        self._made = True
+
+    def remove(self) -> None:
+        """One that cannot be removed costs a new epoch at the next start and nothing else."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+            self._made = False
+
+
 def examine(path: Path) -> None:
     """Raise :class:`~afeed.core.errors.LogUnusable` unless the file at ``path`` is a sound live log that this
-    version can use; nothing is written."""
+    version can use, :class:`~afeed.core.errors.LogUnavailable` when the disk does not let that be seen right
+    now; no change is made to it."""
     try:
         with path.open("rb") as file:
             header = file.read(100)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise LogUnusable(f"{path} cannot be read: {error.strerror}") from error
+        kind = LogUnavailable if passes(error) else LogUnusable
+        raise kind(f"{path} cannot be read: {error.strerror}") from error
     remedy = "move it away to start an empty live log (what the archive holds is taken over)"
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         raise LogUnusable(f"{path} is not a live log of afeed, or is damaged: {remedy}")
@@ -64,6 +139,10 @@ def examine(path: Path) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
+        if passes(error):
+            raise LogUnavailable(
+                f"{path} cannot be read ({error}): look at the disk that holds data_dir"
+            ) from error
         raise LogUnusable(f"{path} is damaged ({error}): {remedy}") from error
 
 

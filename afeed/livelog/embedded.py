@@ -19,14 +19,15 @@ from zope.interface import implementer
 
 from afeed.core.change import REMOVED, Change, timestamp
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Draft, Record, prepare
+from afeed.core.draft import Draft, prepare
 from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
 from afeed.core.health import Check
-from afeed.core.recovery import Line, Plan, record_of
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
 from afeed.livelog.database import Database, State
+from afeed.livelog.embedded_restore import EmbeddedRestoring
 from afeed.livelog.room import Room
-from afeed.livelog.settle import Moved, Outcome, renewed, settle
+from afeed.livelog.settle import Outcome, settle
+from afeed.livelog.sole_lease import SoleLease
 from afeed.livelog.writer import IReactor, Writer
 from afeed.window import Window
 
@@ -81,9 +82,10 @@ class EmbeddedLog:
         self._retries: dict[str, IDelayedCall] = {}
         self._probe_call: IDelayedCall | None = None
         self._tidy_call: IDelayedCall | None = None
+        #: Events of which the disk may have lost what was recorded last.
+        self._doubted: set[str] = set()
         self._running = False
-        #: Who may append with a lease; a node alone has none.
-        self.lease_holder: str | None = None
+        self.lease = SoleLease()
 
     def _open(self) -> Database:
         return Database(self._path, window=self._window_size, max_bytes=self._max_log_bytes)
@@ -97,10 +99,13 @@ class EmbeddedLog:
         await self._writer.start()
         self._running = True
         try:
+            if await self._writer.read(lambda database: database.unfinished):
+                self._doubted.update(events)
             for event in events:
                 await self._settle(event, witnesses)
-            # What a process that was killed had removed may still be in the write-ahead log.
-            self._tidy_soon()
+            # What a process that was killed had removed may still be in the write-ahead log, too.
+            if not await self._writer.read(Database.conclude):
+                self._tidy_soon()
         except BaseException:
             await self.stop()
             raise
@@ -109,16 +114,18 @@ class EmbeddedLog:
         """Restore what the witnesses remember and load the newest changes; appends wait meanwhile."""
         try:
             outcome = await settle(
-                _Restoring(self._writer, lambda: self._gates.setdefault(event, [])),
+                EmbeddedRestoring(self._writer, lambda: self._gates.setdefault(event, [])),
                 event,
                 witnesses[:1],
                 witnesses[1:],
                 reactor=self._reactor,
                 rng=self._rng,
                 window=self._window_size,
-                doubtful=lambda: False,
+                doubtful=lambda: event in self._doubted,
+                because="afeed was killed, or the machine stopped, and a disk may lose what was written last",
                 announce=self._announce,
             )
+            self._doubted.discard(event)
             if outcome.changed or event not in self._windows:
                 await self._load(event)
                 self._tidy_soon()
@@ -206,7 +213,7 @@ class EmbeddedLog:
             held = database.state(event)
             assert held is not None
             before = held.bytes
-            if lease is not None and lease != self.lease_holder:
+            if lease is not None and lease != self.lease.holder:
                 raise LeaseLost("another node runs the sources now")
             recorded, changes = database.append(event, epoch, records, at, position)
             state = database.state(event)
@@ -291,11 +298,11 @@ class EmbeddedLog:
             return fail(LogUnavailable(f"the live log of {event} is not open"))
         return succeed(Head(window.epoch, window.head))
 
+    def refresh(self, event: str) -> Deferred[None]:
+        return succeed(None)  # nobody else writes into it
+
     def lineage(self, event: str) -> Deferred[Lineage]:
-        window = self._windows.get(event)
-        if window is None:
-            return fail(LogUnavailable(f"the live log of {event} is not open"))
-        return succeed(Lineage(window.epoch, self._ancestors[event]))
+        return self.head(event).addCallback(lambda head: Lineage(head.epoch, self._ancestors[event]))
 
     def position(self, event: str, source: str) -> Deferred[str | None]:
         return self._writer.read(lambda database: database.position(event, source))
@@ -334,66 +341,3 @@ class EmbeddedLog:
         if full is not None:
             return Check(name="live_log", state="failed", detail=full, data=data)
         return Check(name="live_log", state="ok", detail="The live log can be written.", data=data)
-
-
-class _Restoring:
-    """The embedded log as :func:`afeed.livelog.settle.settle` sees it."""
-
-    def __init__(self, writer: Writer, gate: Callable[[], object]) -> None:
-        self._writer = writer
-        self._gate = gate
-
-    def line(self, event: str) -> Deferred[Line | None]:
-        def work(database: Database) -> Line | None:
-            state = database.state(event)
-            if state is None:
-                return None
-            return Line(state.epoch, state.ancestors, state.head, state.base + 1)
-
-        return self._writer.read(work)
-
-    def stage(self, event: str, own: Line | None, plan: Plan) -> Deferred[int]:
-        self._gate()
-
-        def work(database: Database) -> int:
-            state = database.state(event)
-            if (state.head if state is not None else None) != (own.head if own is not None else None):
-                # An append was faster than the gate.
-                raise Moved
-            if state is not None and plan.tail_after is None:
-                return state.id
-            return database.create(None, "unfinished", ())
-
-        return self._writer.write(work)
-
-    def restore(self, handle: int, changes: Sequence[Change], keep_above: int) -> Deferred[None]:
-        return self._writer.write(lambda database: database.restore(handle, changes, keep_above))
-
-    def publish(
-        self, event: str, handle: int | None, own: Line | None, epoch: str, plan: Plan | None
-    ) -> Deferred[None]:
-        def work(database: Database) -> None:
-            state = database.state(event)
-            if plan is None or handle is None:
-                if state is None or own is None:
-                    database.create(event, epoch, ())
-                else:
-                    database.renew(state.id, epoch, renewed(own))
-                return
-            if state is not None and plan.tail_after is not None:
-                tail = database.read(event, plan.tail_after, state.head).changes
-                records = [(record_of(change), change.at) for change in tail]
-                database.record(handle, [(record, at) for record, at in records if record is not None])
-            database.renew(handle, epoch, plan.ancestors)
-            if state is None or state.id != handle:
-                database.publish(handle, event)
-
-        return self._writer.write(work)
-
-    def offer(self, event: str, records: Sequence[tuple[Record, str]]) -> Deferred[None]:
-        def work(database: Database) -> None:
-            state = database.state(event)
-            assert state is not None
-            database.record(state.id, records)
-
-        return self._writer.write(work)

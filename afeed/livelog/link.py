@@ -39,6 +39,9 @@ class Link(Generic[C]):
     ``connect`` makes one; ``use`` makes it usable and returns (or raises, and the connection is dropped);
     ``lost`` is called when one that was usable has ended.  The wait between attempts doubles from
     ``FIRST_WAIT_SECONDS`` to ``MAX_WAIT_SECONDS`` with full jitter, so that many nodes do not return as one.
+
+    For the log: ``meanwhile`` says what becomes of those who need the connection, ``advise`` what the operator
+    may do about a trouble (a sentence and a blank, or nothing).
     """
 
     _log = Logger()
@@ -51,6 +54,9 @@ class Link(Generic[C]):
         lost: Callable[[], None],
         reactor: IReactorTime,
         rng: Random,
+        *,
+        meanwhile: str = "",
+        advise: Callable[[str], str] = lambda trouble: "",
     ) -> None:
         self._name = name
         self._connect = connect
@@ -58,12 +64,18 @@ class Link(Generic[C]):
         self._lost = lost
         self._reactor = reactor
         self._rng = rng
+        self._meanwhile = meanwhile
+        self._advise = advise
+        self._why: str | None = None
+        self._told: set[str] = set()
         self._connection: C | None = None
         self._running = False
         self._task: Deferred[None] | None = None
         self._first: list[Deferred[None]] = []
         #: Whether the connection can be used now.
         self.up = False
+        #: Since when it cannot although it was tried, by the reactor's clock.
+        self.since: float | None = None
         #: Why it cannot, in an operator's words; None while it can.
         self.trouble: str | None = "not started"
 
@@ -92,9 +104,11 @@ class Link(Generic[C]):
         task.cancel()
         return stopped
 
-    def abort(self) -> None:
-        """Drop the connection, as one that cannot be trusted any more; another is made at once."""
+    def abort(self, why: str) -> None:
+        """Drop the connection, as one that cannot be trusted any more, because of ``why``; another is made at
+        once."""
         if self._connection is not None:
+            self._why = why
             self._connection.abort()
 
     async def _run(self) -> None:
@@ -120,19 +134,18 @@ class Link(Generic[C]):
         """From connecting to the end of a connection that was usable; raises if it never became so."""
         connecting: Deferred[C] = Deferred.fromCoroutine(self._connect())
         connection = await connecting.addTimeout(CONNECT_SECONDS, self._reactor, _timed_out)
-        self._connection = connection
+        self._connection, self._why = connection, None
         ended = connection.ended()
         try:
             await self._use(connection)
             if ended.called:
                 raise ConnectionError("the connection was lost at once")
-            if self.trouble is not None:
-                self._log.info("{name} can be used.", name=self._name)
+            self._tell_that_it_is_up()
             self.up, self.trouble = True, None
             self._answer()
             await ended
             if self._running:
-                self._note("the connection was lost")
+                self._note(self._why or "the connection was lost")
         finally:
             was_up, self.up = self.up, False
             self._connection = None
@@ -148,13 +161,28 @@ class Link(Generic[C]):
     def _note(self, trouble: str) -> None:
         # Words of other programs, which become part of a sentence.
         trouble = trouble.rstrip(" .?!")
-        if trouble != self.trouble:
-            self._log.error(
-                "{name} cannot be used: {trouble}. It will be tried again every second.",
-                name=self._name,
-                trouble=trouble,
-            )
         self.trouble = trouble
+        if self.since is None:
+            self.since = self._reactor.seconds()
+        if trouble in self._told:
+            return
+        # Each only once in an outage: some come by turns, every second.
+        self._told.add(trouble)
+        self._log.error(
+            "{name} cannot be used: {trouble}. {advice}It is tried again every second. {meanwhile}",
+            name=self._name,
+            trouble=trouble,
+            advice=self._advise(trouble),
+            meanwhile=f"{self._meanwhile}." if self._meanwhile else "",
+        )
+
+    def _tell_that_it_is_up(self) -> None:
+        self._told.clear()
+        if self.since is not None:
+            seconds, self.since = self._reactor.seconds() - self.since, None
+            self._log.info("{name} can be used again, after {seconds:.1f} s.", name=self._name, seconds=seconds)
+        elif self.trouble is not None:
+            self._log.info("{name} can be used.", name=self._name)
 
 
 def _timed_out(result: object, seconds: float) -> NoReturn:

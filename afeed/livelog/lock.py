@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable
@@ -32,8 +33,10 @@ def hold(directory: Path) -> Callable[[], None]:
     except OSError:
         os.close(descriptor)
         raise
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, b"%d\n" % os.getpid())
+    with contextlib.suppress(OSError):
+        # The number is for people; on a full disk there is no room for it, and the lock holds all the same.
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"%d\n" % os.getpid())
 
     def release() -> None:
         nonlocal descriptor

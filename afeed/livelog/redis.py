@@ -7,7 +7,6 @@ server's memory each, so a million items cost 100 MB.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -21,11 +20,13 @@ from afeed.core.draft import Draft, prepare
 from afeed.core.errors import LogUnavailable
 from afeed.core.health import Check
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
-from afeed.livelog import redis_lua
 from afeed.livelog.link import Link
 from afeed.livelog.redis_address import parse_redis_url
 from afeed.livelog.redis_appends import PATIENCE_SECONDS, Appends
-from afeed.livelog.redis_commands import Batch, Commands, Keys, ServerError
+from afeed.livelog.redis_commands import Batch, Commands
+from afeed.livelog.redis_health import RedisHealth, advice
+from afeed.livelog.redis_hints import Hints
+from afeed.livelog.redis_lease import RedisLease
 from afeed.livelog.redis_mirror import Mirror
 from afeed.livelog.redis_restore import RedisRestoring
 from afeed.livelog.redis_server import examine
@@ -74,15 +75,19 @@ class RedisLog:
         self._mirror = Mirror(window)
         self._room = Room(self._mirror.bytes, max_log_bytes)
         name = f"Redis at {self._address}"
-        self._link: Link[RedisWire] = Link(name, connector.connect, self._greet, self._lost, reactor, rng)
-        self._hints: Link[RedisWire] = Link(
-            f"The hint channel of {name}",
-            partial(connector.listen, self._hint),
-            self._subscribe,
-            lambda: None,
+        self._link: Link[RedisWire] = Link(
+            name,
+            connector.connect,
+            self._greet,
+            self._lost,
             reactor,
             rng,
+            meanwhile="Until then pages show what there is, pushes get 503, and sources hold what they have",
+            advise=advice,
         )
+        self.lease = RedisLease(self._usable)
+        self._hints = Hints(name, connector, self._log_in, self._hint, reactor, rng)
+        self._health = RedisHealth()
         #: Those of the present connection, once it is usable; and the same while appends may go.
         self._live: Commands | None = None
         self._commands: Commands | None = None
@@ -93,8 +98,6 @@ class RedisLog:
         self._waiting: list[Deferred[None]] = []
         self._timers: dict[str, IDelayedCall] = {}
         self._running = False
-        self._write_trouble: str | None = None
-        self._warning: str | None = None
 
     # Life
 
@@ -110,9 +113,9 @@ class RedisLog:
                 self._max_log_bytes,
                 usable=self._usable,
                 untrusted=self._link.abort,
-                noted=self._note_write,
+                noted=self._health.note_write,
             )
-        self._hints.start()
+        self._hints.start(events)
         return self._link.start()
 
     def stop(self) -> Deferred[None]:
@@ -142,7 +145,7 @@ class RedisLog:
     def _failed(self, failure: Any) -> None:
         if not failure.check(LogUnavailable):
             self._log.failure("Looking after the live log failed; the connection is made anew", failure)
-        self._link.abort()
+        self._link.abort(failure.getErrorMessage())
 
     # Connections
 
@@ -159,12 +162,9 @@ class RedisLog:
         commands = Commands(wire, self._reactor, "")
         await self._log_in(commands)
         server = examine(await commands.send("INFO"))
-        if server.warning is not None and server.warning != self._warning:
-            self._log.warn("{sentence}", sentence=server.warning)
-        self._warning = server.warning
+        self._health.note_server(server)
         commands.run = server.run
-        for script in redis_lua.ALL:
-            await commands.send("SCRIPT", "LOAD", script.source)
+        await commands.teach()
         for event in self._appends:
             await self._settle(commands, event)
             await self._mirror.follow(commands, event)
@@ -173,7 +173,7 @@ class RedisLog:
         self._live = self._commands = commands
         ended.addCallback(lambda _: self._forget(commands))
         self._release()
-        self._after("poll", POLL_SECONDS, self._poll)
+        self._after("poll", 0 if self._health.refusal else POLL_SECONDS, self._poll)
 
     async def _settle(self, commands: Commands, event: str) -> None:
         restoring = RedisRestoring(commands, self._rng, lambda: self._hold(commands))
@@ -186,12 +186,20 @@ class RedisLog:
             rng=self._rng,
             window=self._window_size,
             doubtful=lambda: restoring.run != commands.run or event in self._suspect,
-            announce=lambda sentence: self._log.warn("{sentence}", sentence=sentence),
+            announce=self._announce,
         )
+        if outcome.changed:
+            await commands.remind(event, self._mirror.positions.get(event, {}))
         self._suspect.discard(event)
         self._unheard[event] = outcome.unheard
         if outcome.unheard:
             self._after("witnesses", RETRY_SECONDS, self._ask_again)
+
+    def _announce(self, sentence: str) -> None:
+        self._log.warn(
+            "{sentence} Viewers go on by themselves; if nobody meant this, Redis's own log says why.",
+            sentence=sentence,
+        )
 
     async def _ask_again(self) -> None:
         """A witness that was away may know more than Redis: it is asked until it answers."""
@@ -247,18 +255,11 @@ class RedisLog:
 
     # Hints
 
-    async def _subscribe(self, wire: RedisWire) -> None:
-        commands = Commands(wire, self._reactor, "")
-        await self._log_in(commands)
-        await commands.send("SUBSCRIBE", *(Keys(event).channel for event in self._appends))
-
-    def _hint(self, channel: bytes, message: bytes) -> None:
-        event = channel.decode("utf-8", "replace").partition("{")[2].partition("}")[0]
-        epoch, _, head = message.decode("ascii", "replace").partition(" ")
+    def _hint(self, event: str, epoch: str, head: int | None) -> None:
         window = self._mirror.windows.get(event)
         if window is None or self._commands is None:
             return
-        if window.epoch == epoch and head.isdigit() and int(head) <= window.head:
+        if window.epoch == epoch and head is not None and head <= window.head:
             return
         Deferred.fromCoroutine(self._mirror.follow(self._commands, event)).addErrback(self._failed)
 
@@ -266,40 +267,18 @@ class RedisLog:
         commands = self._commands
         if commands is not None:
             events = list(self._appends)
-            for event, state in zip(events, await commands.states(events), strict=True):
+            states = await self._health.look(commands, events, self._reactor)
+            for event, state in zip(events, states, strict=True):
                 window = self._mirror.windows[event]
                 if state is None or (state.epoch == window.epoch and state.head < window.head):
                     self._suspect.add(event)
-                    raise LogUnavailable(f"Redis has lost changes of {event}")
+                    raise LogUnavailable(f"it has lost changes of {event}, which are put back now")
                 if state.run != commands.run:
-                    raise LogUnavailable(f"another node restores the live log of {event}")
+                    raise LogUnavailable(f"another node restores the live log of {event} at the moment")
                 self._mirror.bytes[event] = state.bytes
                 if (state.epoch, state.head) != (window.epoch, window.head):
                     await self._mirror.follow(commands, event)
-            if self._write_trouble is not None:
-                await self._try_to_write(commands)
         self._after("poll", POLL_SECONDS, self._poll)
-
-    async def _try_to_write(self, commands: Commands) -> None:
-        """See whether the trouble is over, so that health tells it even when nobody appends."""
-        try:
-            await commands.send("SET", "afeed:probe", "1")
-        except ServerError as error:
-            self._note_write(str(error))
-        else:
-            self._note_write(None)
-
-    def _note_write(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self._write_trouble:
-            self._log.error(
-                "Redis refuses to record: {trouble}. Sources hold what they have and try again.",
-                trouble=trouble,
-            )
-        elif trouble is None and self._write_trouble is not None:
-            self._log.info("Redis records again.")
-        self._write_trouble = trouble
-        if trouble is not None and trouble.startswith("READONLY"):
-            self._link.abort()
 
     # The log
 
@@ -344,6 +323,9 @@ class RedisLog:
             return fail(error)
         return succeed(Head(window.epoch, window.head))
 
+    def refresh(self, event: str) -> Deferred[None]:
+        return self._run(lambda commands: self._mirror.follow(commands, event))
+
     def lineage(self, event: str) -> Deferred[Lineage]:
         try:
             window = self._mirror.window(event)
@@ -379,12 +361,9 @@ class RedisLog:
         if not self._running:
             return check("failed", "The live log is closed.")
         if not self._link.up:
-            return check("failed", f"Redis at {self._address} cannot be used: {self._link.trouble}.")
-        if self._write_trouble is not None:
-            return check("failed", f"Redis refuses to record: {self._write_trouble}.")
+            trouble = self._link.trouble or "not connected yet"
+            detail = f"Redis at {self._address} cannot be used: {trouble}. {advice(trouble)}"
+            return check("failed", detail.rstrip())
         full = self._room.trouble()
-        if full is not None:
-            return check("failed", full)
-        if self._warning is not None:
-            return check("degraded", self._warning + ".")
-        return check("ok", "Redis records.")
+        state, detail = self._health.judge(self._hints.trouble)
+        return check("failed", full) if full is not None and state != "failed" else check(state, detail)

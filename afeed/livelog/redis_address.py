@@ -27,7 +27,12 @@ class RedisAddress:
 
 
 def _host(text: str, default: int) -> tuple[str, int]:
-    parts = urlsplit("//" + text)
+    try:
+        parts = urlsplit("//" + text)
+    except ValueError:  # it quotes what it was given
+        raise ValueError(
+            "the host of a Redis URL is a name, an address or an IPv6 address in [brackets]"
+        ) from None
     if not parts.hostname:
         raise ValueError("a Redis URL needs a host, such as redis://localhost:6379/0")
     try:
@@ -50,6 +55,10 @@ def parse_redis_url(url: str) -> RedisAddress:
         if not segments:
             raise ValueError("a sentinel URL names the service: redis+sentinel://host:26379/service/0")
         service = unquote(segments.pop(0))
+        if "@" in service:  # it is shown, and this is what a password behind a misplaced slash looks like
+            raise ValueError(
+                "user and password stand before the first sentinel, not in the name of the service"
+            )
     if len(segments) > 1 or (segments and not (segments[0].isascii() and segments[0].isdigit())):
         raise ValueError("the database of a Redis URL is a number, such as redis://localhost:6379/0")
     default = 26379 if service is not None else 6379

@@ -44,9 +44,9 @@ class _Job:
 class Appends:
     """The queue of one event.
 
-    ``usable`` fires with the connection's commands as soon as appends may be sent, ``untrusted`` is called when
-    Redis refused because the log has to be looked at again, ``noted`` with what went wrong with a write, or
-    None after one that succeeded.
+    ``usable`` fires with the connection's commands as soon as appends may be sent, ``untrusted`` is called with
+    the reason when the connection broke or the log has to be looked at again, ``noted`` with what went wrong
+    with a write, or None after one that succeeded.
     """
 
     _log = Logger()
@@ -60,7 +60,7 @@ class Appends:
         max_bytes: int,
         *,
         usable: Callable[[float], Deferred[Commands]],
-        untrusted: Callable[[], None],
+        untrusted: Callable[[str], None],
         noted: Callable[[str | None], None],
     ) -> None:
         self._event = event
@@ -134,7 +134,7 @@ class Appends:
                 # The connection broke or the log has to be looked at: once more, for repeating is safe.
                 self._queue.extendleft(reversed(group))
                 self._give_up(error)
-                self._untrusted()
+                self._untrusted(str(error))
                 # Ending the connection may take a turn, and until then it would look usable.
                 await deferLater(self._reactor, 0)
             except Exception as error:
@@ -200,6 +200,9 @@ class Appends:
             if job.done.called:
                 continue
             if word == "ok":
+                if job.batch.position is not None:
+                    source, value = job.batch.position
+                    self._mirror.positions.setdefault(self._event, {})[source] = value
                 job.done.callback([Recorded(seq, kind != "-") for seq, kind in results])
             else:
                 job.done.errback(self._error(word, appended.epoch))

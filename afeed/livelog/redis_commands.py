@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import attrs
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
@@ -16,7 +16,7 @@ from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Record
 from afeed.core.errors import LogUnavailable
-from afeed.core.recovery import Line, record_of
+from afeed.core.recovery import Line, keys_of
 from afeed.interfaces import Position
 from afeed.livelog import redis_lua
 from afeed.livelog.redis_lua import Script
@@ -124,8 +124,30 @@ class Page(NamedTuple):
     changes: list[Change]
 
 
+#: The number of a version as scripts compare it.
+_order = struct.Struct(">Q").pack
+
+#: A change on its way back into a log: seq, kind, keys, order and the length of the body that follows.
+_restored = struct.Struct(">Qc16s16sQI").pack
+
+
 def _keys(record: Record) -> tuple[bytes, bytes, bytes, bytes]:
-    return record.kind.encode("ascii"), record.id_key, record.version_key, struct.pack(">Q", record.order)
+    return record.kind.encode("ascii"), record.id_key, record.version_key, _order(record.order)
+
+
+def pack(changes: Sequence[Change], keep_above: int) -> bytes:
+    """``changes`` as they are, for :meth:`Commands.restore`; of those up to ``keep_above`` only the keys."""
+    parts: list[bytes] = []
+    for change in changes:
+        keys = keys_of(change)
+        body = change.stored if change.seq > keep_above else b""
+        if keys is None:
+            parts.append(_restored(change.seq, b"-", b"", b"", 0, len(body)))
+        else:
+            kind, id_key, version_key, order = keys
+            parts.append(_restored(change.seq, kind[:1].encode(), id_key, version_key, order, len(body)))
+        parts.append(body)
+    return b"".join(parts)
 
 
 def _pack(fields: Iterable[bytes]) -> bytes:
@@ -142,13 +164,17 @@ class Commands:
 
     async def send(self, *command: str | bytes | int) -> Any:
         """One command; a connection that does not answer in time is given up."""
+        return await self._in_time(self.wire.send(*command))
+
+    async def _in_time(self, answer: Deferred[Any]) -> Any:
         try:
-            return await self.wire.send(*command).addTimeout(COMMAND_SECONDS, self._reactor)
+            return await answer.addTimeout(COMMAND_SECONDS, self._reactor)
         except DeferredTimeout:
             self.wire.abort()
             raise LogUnavailable(f"Redis did not answer within {COMMAND_SECONDS:g} s") from None
 
-    async def _call(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int) -> bytes:
+    async def call(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int) -> bytes:
+        """Run ``script``, loaded or not."""
         try:
             reply = await self.send("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except ServerError as error:
@@ -157,9 +183,16 @@ class Commands:
             reply = await self.send("EVAL", script.source, len(keys), *keys, *arguments)
         return bytes(reply)
 
+    async def teach(self) -> None:
+        """Load all scripts, at once."""
+        loading = [self.wire.send("SCRIPT", "LOAD", script.source) for script in redis_lua.ALL]
+        for success, result in await self._in_time(DeferredList(loading, consumeErrors=True)):
+            if not success:
+                result.raiseException()
+
     async def states(self, events: Sequence[str]) -> list[State | None]:
         """Where each event stands; None for one that Redis does not know."""
-        reply = await self._call(redis_lua.STATE, [Keys(event).meta for event in events])
+        reply = await self.call(redis_lua.STATE, [Keys(event).meta for event in events])
         states: list[State | None] = []
         for line in reply.decode("ascii").split("\n"):
             words = line.split(" ", 5)
@@ -176,7 +209,7 @@ class Commands:
         """Record ``batches`` in one step, each of them whole or not at all; fails with :class:`Vanished` when
         nothing was even tried."""
         keys = Keys(event)
-        reply = await self._call(
+        reply = await self.call(
             redis_lua.APPEND,
             [meta or keys.meta, keys.positions, LEASE_KEY, keys.channel],
             self.run,
@@ -184,8 +217,10 @@ class Commands:
             *map(_batch, batches),
         )
         lines = reply.decode("ascii").split("\n")
-        if lines[0] in ("gone", "run"):
-            raise Vanished(f"the live log of {event} has to be looked at again before it takes appends")
+        if lines[0] == "gone":
+            raise Vanished(f"it has lost changes of {event}, which are put back now")
+        if lines[0] == "run":
+            raise Vanished(f"another node restores the live log of {event} at the moment")
         epoch, first, head, size = lines[0].split(" ")
         outcomes = []
         for line in lines[1:]:
@@ -195,7 +230,7 @@ class Commands:
 
     async def page(self, event: str, after: int, limit: int) -> Page:
         """Changes above ``after``, up to ``limit`` of them or some megabytes."""
-        reply = await self._call(redis_lua.READ, [Keys(event).meta], after, limit, READ_BYTES)
+        reply = await self.call(redis_lua.READ, [Keys(event).meta], after, limit, READ_BYTES)
         if not reply:
             raise Vanished(f"Redis does not hold the live log of {event} any more")
         header, _, bodies = reply.partition(b"\n")
@@ -220,12 +255,17 @@ class Commands:
     async def trim(self, event: str, upto: int, window: int) -> int:
         """Returns how many bytes are left."""
         while True:
-            reply = await self._call(redis_lua.TRIM, [Keys(event).meta], upto, window, TRIM_COUNT)
+            reply = await self.call(redis_lua.TRIM, [Keys(event).meta], upto, window, TRIM_COUNT)
             if reply == b"gone":
                 raise Vanished(f"Redis does not hold the live log of {event} any more")
             size, more = map(int, reply.split())
             if not more:
                 return size
+
+    async def remind(self, event: str, positions: Mapping[str, str]) -> None:
+        """Store ``positions`` of sources where there is none."""
+        for source, value in positions.items():
+            await self.send("HSETNX", Keys(event).positions, source, value)
 
     async def position(self, event: str, source: str) -> str | None:
         reply = await self.send("HGET", Keys(event).positions, source)
@@ -235,21 +275,15 @@ class Commands:
 
     async def close(self, event: str, epoch: str, head: int) -> bool:
         """Refuse appends from now on, unless the log is not as expected."""
-        return await self._call(redis_lua.CLOSE, [Keys(event).meta], epoch, head) == b"ok"
+        return await self.call(redis_lua.CLOSE, [Keys(event).meta], epoch, head) == b"ok"
 
     async def stage(self, event: str, prefix: str) -> None:
         """Begin a log that nobody sees yet, under keys that begin with ``prefix``."""
-        await self._call(redis_lua.STAGE, [Keys(event).staging], prefix, self.run)
+        await self.call(redis_lua.STAGE, [Keys(event).staging], prefix, self.run)
 
-    async def restore(self, meta: str, epoch: str, changes: Sequence[Change], keep_above: int) -> bool:
-        """Add ``changes`` as they are to the log whose meta key is ``meta``."""
-        packed: list[bytes] = []
-        for change in changes:
-            record = record_of(change)
-            packed.append(b"%d" % change.seq)
-            packed.extend((b"redacted", b"", b"", b"") if record is None else _keys(record))
-            packed.append(change.stored)
-        return await self._call(redis_lua.RESTORE, [meta], epoch, keep_above, _pack(packed)) == b"ok"
+    async def restore(self, meta: str, epoch: str, packed: bytes, keep_above: int) -> bool:
+        """Add the changes in ``packed`` (:func:`pack`) to the log whose meta key is ``meta``."""
+        return await self.call(redis_lua.RESTORE, [meta], epoch, keep_above, packed) == b"ok"
 
     async def publish(
         self, event: str, expected: str | None, epoch: str, ancestors: tuple[Ancestor, ...], staged: str | None
@@ -257,7 +291,7 @@ class Commands:
         """Begin ``epoch`` if the present one is ``expected`` (None: there is none); ``staged`` is the prefix of
         the log that takes the place of the present one."""
         keys = Keys(event)
-        reply = await self._call(
+        reply = await self.call(
             redis_lua.PUBLISH,
             [keys.meta, keys.staging, keys.channel],
             expected or "",

@@ -12,7 +12,8 @@ An event has these keys, all with the hash tag ``{slug}``:
 ``<keys>meta``                  like ``meta``, while a recovery fills a log that nobody sees yet
 =============================== ================================================================================
 
-and ``afeed:lease`` holds the token of the node that runs the sources.  ``run`` is the ``run_id`` of the server
+and ``afeed:lease`` holds the token of the term under which sources may append (see
+:mod:`afeed.livelog.redis_lease`).  ``run`` is the ``run_id`` of the server
 that took the last append; appends for another are refused, so that a server which came back, perhaps with
 less, is looked at first.
 
@@ -38,6 +39,11 @@ local function open(meta)
   s.log, s.items, s.versions = s.keys .. 'log', s.keys .. 'items', s.keys .. 'versions'
   s.head = s.base + redis.call('LLEN', s.log)
   return s
+end
+
+-- Calls work with pieces of the list from i to j: a Lua call takes some thousand arguments at most.
+local function pieces(list, work)
+  for i = 1, #list, 500 do work(i, math.min(i + 499, #list)) end
 end
 
 -- Strings of any bytes, each after its length.
@@ -74,15 +80,27 @@ local function session(s)
 end
 
 -- An item is stored as version key (16 bytes), its number (8), 'P' or 'R', and the seqs of its changes.
+local function parsed(raw)
+  return raw and {version = raw:sub(1, 16), order = raw:sub(17, 24), removed = raw:sub(25, 25) == 'R',
+                  seqs = raw:sub(26)} or false
+end
+
 local function item(o, id)
   local known = o.known[id]
   if known == nil then
-    local raw = redis.call('HGET', o.s.items, id)
-    known = raw and {version = raw:sub(1, 16), order = raw:sub(17, 24), removed = raw:sub(25, 25) == 'R',
-                     seqs = raw:sub(26)} or false
+    known = parsed(redis.call('HGET', o.s.items, id))
     o.known[id] = known
   end
   return known
+end
+
+-- The same for many at once.
+local function look_up(o, ids)
+  pieces(ids, function(i, j)
+    for n, raw in ipairs(redis.call('HMGET', o.s.items, unpack(ids, i, j))) do
+      o.known[ids[i + n - 1]] = parsed(raw)
+    end
+  end)
 end
 
 local function latest(known) return tonumber(known.seqs:match('%d+$')) end
@@ -103,8 +121,8 @@ local function redact(o, seq)
   if seq > s.head then o.bodies[seq - s.head] = body else o.redacted[seq] = body end
 end
 
-local function add(o, kind, id, version, order, body)
-  local seq = o.s.head + #o.bodies + 1
+-- The keys of change seq.
+local function note(o, seq, kind, id, version, order)
   if kind == 'gap' then
     o.seen[version] = seq
   elseif kind ~= 'redacted' then
@@ -122,6 +140,11 @@ local function add(o, kind, id, version, order, body)
     o.known[id] = {version = version, order = order, removed = kind == 'remove', seqs = table.concat(seqs, ',')}
     o.changed[id] = true
   end
+end
+
+local function add(o, kind, id, version, order, body)
+  local seq = o.s.head + #o.bodies + 1
+  note(o, seq, kind, id, version, order)
   o.bodies[#o.bodies + 1] = body
   o.grown = o.grown + #body
   return seq
@@ -130,13 +153,19 @@ end
 local function commit(o)
   local s = o.s
   for seq, body in pairs(o.redacted) do redis.call('LSET', s.log, int(seq - s.base - 1), body) end
-  for _, body in ipairs(o.bodies) do redis.call('RPUSH', s.log, body) end
+  local items, versions = {}, {}
   for id in pairs(o.changed) do
     local known = o.known[id]
-    local state = known.removed and 'R' or 'P'
-    redis.call('HSET', s.items, id, known.version .. known.order .. state .. known.seqs)
+    items[#items + 1] = id
+    items[#items + 1] = known.version .. known.order .. (known.removed and 'R' or 'P') .. known.seqs
   end
-  for version, seq in pairs(o.seen) do redis.call('HSET', s.versions, version, int(seq)) end
+  for version, seq in pairs(o.seen) do
+    versions[#versions + 1] = version
+    versions[#versions + 1] = int(seq)
+  end
+  pieces(o.bodies, function(i, j) redis.call('RPUSH', s.log, unpack(o.bodies, i, j)) end)
+  pieces(items, function(i, j) redis.call('HSET', s.items, unpack(items, i, j)) end)
+  pieces(versions, function(i, j) redis.call('HSET', s.versions, unpack(versions, i, j)) end)
   s.head, s.bytes = s.head + #o.bodies, s.bytes + o.grown
 end
 """.replace("STORED_AT_LENGTH", str(STORED_AT_LENGTH))
@@ -262,27 +291,51 @@ redis.call('HSET', ARGV[1] .. 'meta', 'epoch', 'unfinished', 'run', ARGV[2], 'ke
 return 'ok'
 """
 
-# KEYS: meta.  ARGV: expected epoch, keep above, packed: per change seq, kind, id key, version
-# key, order, body.
+# KEYS: meta.  ARGV: expected epoch, keep above, packed: per change seq, the first letter of its kind ("-" for
+# one that is redacted), id key, version key, order, body.
 # Reply: "ok" | "moved".
 _RESTORE = """
 local s = open(KEYS[1])
 if not s or s.epoch ~= ARGV[1] then return 'moved' end
+local keep, packed = tonumber(ARGV[2]), ARGV[3]
+local KINDS = {p = 'post', r = 'remove', g = 'gap', ['-'] = 'redacted'}
+
+local function empty(upto)
+  redis.call('DEL', s.log)
+  s.base, s.head, s.bytes = upto, upto, 0
+end
+
+local changes, ids, at = {}, {}, 1
+while at <= #packed do
+  local change = {struct.unpack('>I8c1c16c16c8I4c0', packed, at)}
+  changes[#changes + 1], at = change, change[7]
+  if change[2] ~= '-' then ids[#ids + 1] = change[3] end
+end
 local o = session(s)
-local f = fields(ARGV[3])
-for i = 1, #f, 6 do
-  local seq, kind, id, version, order, body = tonumber(f[i]), unpack(f, i + 1, i + 5)
-  local head = s.head + #o.bodies
-  if seq > head + 1 then
+look_up(o, ids)
+for _, change in ipairs(changes) do
+  local seq, kind, id, version, order, body = unpack(change)
+  kind = KINDS[kind]
+  if seq > s.head + #o.bodies + 1 then
     commit(o)
+    local known = o.known
     o = session(s)
-    redis.call('DEL', s.log)
-    s.base, s.head, s.bytes, head = seq - 1, seq - 1, 0, seq - 1
+    o.known = known
+    empty(seq - 1)
   end
-  if seq == head + 1 then add(o, kind, id, version, order, body) end
+  if seq == s.head + #o.bodies + 1 then
+    if seq <= keep then
+      -- Its body is not kept, and those below it neither.
+      if s.base < s.head then empty(s.head) end
+      note(o, seq, kind, id, version, order)
+      s.base, s.head = seq, seq
+    else
+      add(o, kind, id, version, order, body)
+    end
+  end
 end
 commit(o)
-drop(s, tonumber(ARGV[2]))
+drop(s, keep)
 save(s)
 return 'ok'
 """
@@ -319,19 +372,20 @@ class Script:
     sha: str
 
 
-def _script(*parts: str) -> Script:
+def script(*parts: str) -> Script:
+    """One script of several parts."""
     source = "".join(parts).encode("ascii")
     return Script(source, sha1(source, usedforsecurity=False).hexdigest())
 
 
-APPEND = _script(_COMMON, _WRITING, _APPEND)
-READ = _script(_COMMON, _READ)
-STATE = _script(_COMMON, _STATE)
-TRIM = _script(_COMMON, _TRIM)
-CLOSE = _script(_COMMON, _CLOSE)
-STAGE = _script(_STAGE)
-RESTORE = _script(_COMMON, _WRITING, _RESTORE)
-PUBLISH = _script(_COMMON, _PUBLISH)
+APPEND = script(_COMMON, _WRITING, _APPEND)
+READ = script(_COMMON, _READ)
+STATE = script(_COMMON, _STATE)
+TRIM = script(_COMMON, _TRIM)
+CLOSE = script(_COMMON, _CLOSE)
+STAGE = script(_STAGE)
+RESTORE = script(_COMMON, _WRITING, _RESTORE)
+PUBLISH = script(_COMMON, _PUBLISH)
 
 #: Loaded into every server before its first use.
 ALL = (APPEND, READ, STATE, TRIM, CLOSE, STAGE, RESTORE, PUBLISH)

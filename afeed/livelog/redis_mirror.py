@@ -37,6 +37,8 @@ class Mirror:
         self.windows: dict[str, Window] = {}
         self.ancestors: dict[str, tuple[Ancestor, ...]] = {}
         self.bytes: dict[str, int] = {}
+        #: How far sources have read upstream, event by event, as far as it came through this node.
+        self.positions: dict[str, dict[str, str]] = {}
         self.watchers: list[Callable[[str], None]] = []
 
     def window(self, event: str) -> Window:

@@ -3,14 +3,14 @@ them wins, because every step compares the epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from afeed.core.change import Change
 from afeed.core.draft import Record
 from afeed.core.recovery import Line, Plan, record_of
-from afeed.livelog.redis_commands import Batch, Commands, Keys
+from afeed.livelog.redis_commands import Batch, Commands, Keys, pack
 from afeed.livelog.settle import Moved, new_epoch, renewed
 
 #: How many changes are numbered anew in one step.
@@ -55,9 +55,16 @@ class RedisRestoring:
         await self._commands.stage(event, prefix)
         return Place(prefix + "meta", "unfinished", prefix)
 
-    async def restore(self, handle: Place, changes: Sequence[Change], keep_above: int) -> None:
-        if not await self._commands.restore(handle.meta, handle.epoch, changes, keep_above):
-            raise Moved
+    def restore(
+        self, handle: Place, changes: Sequence[Change], keep_above: int
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        packed = pack(changes, keep_above)
+
+        async def send() -> None:
+            if not await self._commands.restore(handle.meta, handle.epoch, packed, keep_above):
+                raise Moved
+
+        return send
 
     async def publish(
         self, event: str, handle: Place | None, own: Line | None, epoch: str, plan: Plan | None

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import txredisapi
+from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -28,14 +30,24 @@ from afeed.livelog.redis_commands import ServerError
 SENTINEL_SECONDS = CONNECT_SECONDS / 2
 
 
-class _Protocol(txredisapi.RedisProtocol):
+class _Ending:
+    """Remembers why the connection ended: txredisapi says only that it did."""
+
+    why: str | None = None
+
+    def connectionLost(self, why: Failure) -> None:
+        self.why = _reason(why)
+        super().connectionLost(why)  # type: ignore[misc]
+
+
+class _Protocol(_Ending, txredisapi.RedisProtocol):
     """Bytes in and out, exactly as they are: no text becomes a number on the way."""
 
     def __init__(self) -> None:
         super().__init__(charset=None, convertNumbers=False)
 
 
-class _SubscriberProtocol(txredisapi.SubscriberProtocol):
+class _SubscriberProtocol(_Ending, txredisapi.SubscriberProtocol):
     def __init__(self, heard: Callable[[bytes, bytes], None]) -> None:
         super().__init__(charset=None, convertNumbers=False)
         self._heard = heard
@@ -54,8 +66,18 @@ class RedisWire:
         try:
             sent: Deferred[Any] = self._protocol.execute_command(*command)
         except txredisapi.RedisError:
-            return fail(LogUnavailable("the connection to Redis is lost"))
-        return sent.addErrback(_translate)
+            return fail(self._lost())
+        return sent.addErrback(self._translate)
+
+    def _lost(self) -> LogUnavailable:
+        return LogUnavailable(self._protocol.why or "the connection was lost")
+
+    def _translate(self, failure: Failure) -> None:
+        failure.trap(txredisapi.RedisError)
+        if not failure.check(txredisapi.ResponseError):
+            raise self._lost()
+        # Where it was in a script ("script: 3c10..., on @user_script:134.") is of no use to anybody.
+        raise ServerError(str(failure.value).partition(" script: ")[0])
 
     def ended(self) -> Deferred[None]:
         return self._protocol.whenDisconnected().addCallback(lambda _: None)
@@ -65,11 +87,22 @@ class RedisWire:
             self._protocol.transport.abortConnection()
 
 
-def _translate(failure: Failure) -> None:
-    failure.trap(txredisapi.RedisError)
-    if failure.check(txredisapi.ResponseError):
-        raise ServerError(str(failure.value))
-    raise LogUnavailable("the connection to Redis was lost")
+def _reason(why: Failure) -> str | None:
+    """In an operator's words why a connection ended; None where there is nothing to add."""
+    if why.check(VerificationError):
+        return "the host in live_log is not one that the certificate of Redis names"
+    if why.check(SSL.Error):
+        # [('SSL routines', '', 'certificate verify failed')]
+        queue = next(iter(getattr(why.value, "args", ())), None)
+        reasons = [entry[-1] for entry in queue] if isinstance(queue, list) else []
+        return f"TLS failed: {', '.join(reasons) or 'the other side ended it, and may speak no TLS'}"
+    return None
+
+
+def _factory(protocol: Callable[[], Any]) -> Factory:
+    factory = Factory.forProtocol(protocol)
+    factory.noisy = False  # it would log its start and its end with every attempt
+    return factory
 
 
 class Connector:
@@ -84,12 +117,12 @@ class Connector:
     async def connect(self) -> RedisWire:
         """A connection for commands."""
         endpoint = await self._endpoint()
-        return RedisWire(await endpoint.connect(Factory.forProtocol(_Protocol)))
+        return RedisWire(await endpoint.connect(_factory(_Protocol)))
 
     async def listen(self, heard: Callable[[bytes, bytes], None]) -> RedisWire:
         """A connection for SUBSCRIBE; ``heard`` is called with the channel and the message."""
         endpoint = await self._endpoint()
-        return RedisWire(await endpoint.connect(Factory.forProtocol(lambda: _SubscriberProtocol(heard))))
+        return RedisWire(await endpoint.connect(_factory(lambda: _SubscriberProtocol(heard))))
 
     async def _endpoint(self) -> IStreamClientEndpoint:
         host, port = await self._master()
@@ -123,7 +156,7 @@ class Connector:
 
     async def _ask(self, host: str, port: int, service: str) -> tuple[str, int] | None:
         endpoint = HostnameEndpoint(self._reactor, host, port, timeout=SENTINEL_SECONDS)
-        wire = RedisWire(await endpoint.connect(Factory.forProtocol(_Protocol)))
+        wire = RedisWire(await endpoint.connect(_factory(_Protocol)))
         try:
             reply = await wire.send("SENTINEL", "get-master-addr-by-name", service)
         finally:

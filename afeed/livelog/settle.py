@@ -64,8 +64,9 @@ class Restorable(Protocol):
         one that nobody sees yet.  From here to the end of :func:`settle` appends to the event wait."""
         ...
 
-    def restore(self, handle: Any, changes: Sequence[Change], keep_above: int) -> Awaitable[None]:
-        """Add ``changes`` with their numbers and keys; bodies only above ``keep_above``."""
+    def restore(self, handle: Any, changes: Sequence[Change], keep_above: int) -> Callable[[], Awaitable[None]]:
+        """Prepare to add ``changes`` with their numbers and keys, bodies only above ``keep_above``; it is done
+        when what this returns is called."""
         ...
 
     def publish(
@@ -103,11 +104,12 @@ async def settle(
     window: int,
     doubtful: Callable[[], bool],
     announce: Callable[[str], None],
+    because: str = "its server is another than before",
 ) -> Outcome:
     """Bring the log of ``event`` to where it can take appends.
 
     An absent log is begun; one that holds less than the witnesses is filled from them, in a new epoch; and
-    when ``doubtful()`` (its server is another than before) a new epoch begins even if nothing is missing.
+    when ``doubtful()`` (``because`` says why) a new epoch begins even if nothing is known to be missing.
     ``archive`` holds the witness whose numbers stand, if there is one, and ``memories`` those that hold what
     a node has seen; who does not answer in time is passed over.  ``announce`` is called with a sentence for the
     operator about what was done.
@@ -148,7 +150,7 @@ async def settle(
         except Moved:
             continue
         if own is not None or decided is not None:
-            announce(_story(event, epoch, own, decided))
+            announce(_story(event, epoch, own, decided, because))
         return Outcome(unheard, True)
     raise LogUnavailable(f"the live log of {event} changes too fast to be looked at")
 
@@ -174,12 +176,12 @@ async def _salvage(
     return found
 
 
-def _story(event: str, epoch: str, own: Line | None, plan: Plan | None) -> str:
+def _story(event: str, epoch: str, own: Line | None, plan: Plan | None, because: str) -> str:
     held = own.head if own is not None else 0
     if plan is None:
         return (
-            f"The live log of {event} begins epoch {epoch}, because its server is another than before; all "
-            f"{held} changes are there."
+            f"The live log of {event} begins epoch {epoch}, because {because}; nobody knows of more than the "
+            f"{held} changes that are there."
         )
     tail = (
         "" if plan.tail_after is None else f"; its own from {plan.tail_after + 1} on follow under new numbers"
@@ -200,22 +202,44 @@ async def _refill(
 ) -> int | None:
     """Carry out ``plan``; returns the number of the witness that failed on the way, None when none did."""
     for refill in plan.refills:
-        after = refill.after
-        while after < refill.upto:
-            limit = min(PAGE, refill.upto - after)
-            try:
-                changes = await heard[refill.witness].read(after, limit).addTimeout(READ_SECONDS, reactor)
-            except CancelledError:
-                raise
-            except Exception as error:
-                _log.warn("A witness of the live log went away while it was asked: {error}", error=error)
-                return refill.witness
-            if not changes:
-                _log.error("A witness of the live log has nothing above {after}, as it said", after=after)
-                return refill.witness
-            await log.restore(handle, changes, keep_above)
-            after = changes[-1].seq
+        witness, after = heard[refill.witness], refill.after
+        reading = _page(witness, after, refill.upto, reactor)
+        restoring: Deferred[None] = succeed(None)
+        try:
+            while after < refill.upto:
+                try:
+                    changes = await reading
+                except CancelledError:
+                    raise
+                except Exception as error:
+                    _log.warn("A witness of the live log went away while it was asked: {error}", error=error)
+                    return refill.witness
+                if not changes:
+                    _log.error("A witness of the live log has nothing above {after}, as it said", after=after)
+                    return refill.witness
+                # Three at work: the witness reads a page, this prepares one, and the log adds another.
+                after = changes[-1].seq
+                reading = _page(witness, after, refill.upto, reactor)
+                restore = log.restore(handle, changes, keep_above)
+                await restoring
+                restoring = Deferred.fromCoroutine(_call(restore))
+            await restoring
+        finally:
+            for begun in (reading, restoring):
+                begun.addErrback(lambda _: None)
+                begun.cancel()
     return None
+
+
+def _page(witness: Testimony, after: int, upto: int, reactor: IReactorTime) -> Deferred[list[Change]]:
+    """The changes of ``witness`` above ``after`` that one step restores; none from ``upto`` on."""
+    if after >= upto:
+        return succeed([])
+    return witness.read(after, min(PAGE, upto - after)).addTimeout(READ_SECONDS, reactor)
+
+
+async def _call(step: Callable[[], Awaitable[None]]) -> None:
+    await step()
 
 
 def renewed(own: Line) -> tuple[Ancestor, ...]:

@@ -21,7 +21,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from afeed.core.errors import AfeedError, LogDefect, LogUnavailable
-from afeed.livelog.database import Database, unavailable
+from afeed.livelog.database import Database
+from afeed.livelog.database_file import unavailable
 from afeed.livelog.settle import Moved
 
 #: How many jobs share one transaction at most, so that the first of them need not wait for a whole flood.

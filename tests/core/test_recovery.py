@@ -10,7 +10,18 @@ from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change, compose
 from afeed.core.cursor import Ancestor, Cursor, resume
 from afeed.core.draft import Draft, Posted, Removed, SourceGap, prepare
 from afeed.core.item import Item
-from afeed.core.recovery import MAX_ANCESTORS, Line, Plan, Refill, inherit, left_behind, plan, record_of, shared
+from afeed.core.recovery import (
+    MAX_ANCESTORS,
+    Line,
+    Plan,
+    Refill,
+    inherit,
+    keys_of,
+    left_behind,
+    plan,
+    record_of,
+    shared,
+)
 
 
 class SharedTests(SynchronousTestCase):
@@ -143,6 +154,7 @@ class RecordOfTests(SynchronousTestCase):
         record = prepare(draft)
         change = Change.decode(7, compose(record, type_, self.at))
         self.assertEqual(record_of(change), record)
+        self.assertEqual(keys_of(change), (record.kind, record.id_key, record.version_key, record.order))
 
     def test_a_change_gives_back_the_record_it_was_made_from(self) -> None:
         self.again(Posted(self.item, "1900000000000000001"), POSTED)
@@ -156,3 +168,4 @@ class RecordOfTests(SynchronousTestCase):
     def test_a_redacted_change_gives_nothing(self) -> None:
         change = Change.decode(7, compose(prepare(Posted(self.item, "1")), POSTED, self.at))
         self.assertIsNone(record_of(change.redacted()))
+        self.assertIsNone(keys_of(change.redacted()))

@@ -16,7 +16,7 @@ from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Draft, Removed, SourceGap, version_order
 from afeed.core.errors import EpochChanged, LeaseLost, LogFull
-from afeed.interfaces import ILiveLog, IWitness, Position, Recorded
+from afeed.interfaces import ILease, ILiveLog, IWitness, Position, Recorded
 from tests.livelog.samples import MemoryWitness, gap, post, posted
 
 NOW = 1795280406.12
@@ -103,10 +103,6 @@ class LiveLogFixture:
 
     def make(self, window: int, max_log_bytes: int, rng: Random, now: Callable[[], float]) -> Any:
         """A log that is not started yet; all those of one test keep their things in the same place."""
-        raise NotImplementedError
-
-    async def grant(self, log: Any, token: str | None) -> None:
-        """Make ``token`` the holder of the lease, None nobody."""
         raise NotImplementedError
 
     def setUp(self) -> None:
@@ -313,14 +309,42 @@ class LiveLogContract(LiveLogFixture):
         log = await self.open()
         with self.assertRaises(LeaseLost):
             await self.append(log, post(1), lease="mine")
-        await self.grant(log, "mine")
+        self.assertEqual(await log.lease.take("mine", 60, None, False), "mine")
         self.assertEqual(await self.append(log, post(1), lease="mine"), new(1))
-        await self.grant(log, "theirs")
+        await log.lease.release("mine")
+        self.assertEqual(await log.lease.take("theirs", 60, None, False), "theirs")
         with self.assertRaises(LeaseLost):
             await self.append(log, post(2), lease="mine", position=Position("x", "1"))
         self.assertEqual(await self.append(log, post(3)), new(2))
         self.assertIsNone(await log.position("e", "x"))
         self.assertEqual([c["item"]["id"] for c in await self.changes(log)], ["push:1", "push:3"])
+
+    async def test_the_lease_is_one_nodes_until_it_is_released(self) -> None:
+        log = await self.open()
+        verifyObject(ILease, log.lease)
+        self.assertEqual(await log.lease.take("a 1", 60, None, False), "a 1")
+        self.assertEqual(await log.lease.take("b 1", 60, None, False), "a 1")
+        self.assertEqual(await log.lease.take("b 1", 60, "a 1", True), "a 1")
+        self.assertTrue(await log.lease.renew("a 1", 60))
+        self.assertFalse(await log.lease.renew("b 1", 60))
+        await log.lease.release("b 1")
+        self.assertTrue(await log.lease.renew("a 1", 60))
+        await log.lease.release("a 1")
+        self.assertEqual(await log.lease.take("b 1", 60, "a 1", True), "b 1")
+        self.assertFalse(await log.lease.renew("a 1", 60))
+
+    async def test_taking_the_lease_again_with_the_same_token_is_granted(self) -> None:
+        log = await self.open()
+        self.assertEqual(await log.lease.take("a 1", 60, None, False), "a 1")
+        self.assertEqual(await log.lease.take("a 1", 60, "b 7", True), "a 1")
+
+    async def test_a_released_term_records_nothing_more(self) -> None:
+        log = await self.open()
+        await log.lease.take("a 1", 60, None, False)
+        await log.lease.release("a 1")
+        with self.assertRaises(LeaseLost):
+            await self.append(log, post(1), lease="a 1")
+        self.assertFalse(await log.lease.renew("a 1", 60))
 
     async def test_a_refused_append_does_not_touch_those_beside_it(self) -> None:
         log = await self.open()

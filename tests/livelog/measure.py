@@ -25,11 +25,11 @@ from afeed.livelog.redis import RedisLog
 from tests.livelog.samples import MemoryWitness, post, posted
 from tests.servers.redis import Redis
 
-_PADDING = "x" * ((600 - len(encode_item(post(1000000, text="").item))) // 2)
+PADDING = "x" * ((600 - len(encode_item(post(1000000, text="").item))) // 2)
 
 
 def _item(number: int) -> Posted:
-    return post(number, text=_PADDING)
+    return post(number, text=PADDING)
 
 
 async def _rate(what: str, count: int, work: Callable[[], Awaitable[None]]) -> None:

@@ -43,9 +43,10 @@ def gap(state: str = "open", fetched: int = 0) -> SourceGap:
     )
 
 
-def posted(seq: int, number: int | str | None = None, version: str = "1") -> Change:
+def posted(seq: int, number: int | str | None = None, version: str = "1", text: str = "hello") -> Change:
     """Change ``seq``, which posts item ``number`` (``seq`` when not given)."""
-    return Change.decode(seq, compose(prepare(post(seq if number is None else number, version)), POSTED, AT))
+    draft = post(seq if number is None else number, version, text)
+    return Change.decode(seq, compose(prepare(draft), POSTED, AT))
 
 
 @implementer(IWitness)

@@ -38,9 +38,6 @@ class EmbeddedFixture(LiveLogFixture):
     def make(self, window: int, max_log_bytes: int, rng: Random, now: Callable[[], float]) -> EmbeddedLog:
         return EmbeddedLog(self.directory, reactor, now, rng, window=window, max_log_bytes=max_log_bytes)
 
-    async def grant(self, log: EmbeddedLog, token: str | None) -> None:
-        log.lease_holder = token
-
     async def lose(self, log: EmbeddedLog) -> None:
         self.file.unlink()
 

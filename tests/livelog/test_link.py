@@ -7,6 +7,7 @@ from random import Random
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.errors import LogUnavailable
@@ -120,6 +121,55 @@ class LinkTests(SynchronousTestCase):
         self.clock.advance(MAX_WAIT_SECONDS)
         self.accept().greeted.callback(None)
         self.assertTrue(self.link.up)
+
+    def test_a_connection_that_is_dropped_says_why(self) -> None:
+        self.link.start()
+        connection = self.accept()
+        connection.greeted.callback(None)
+        self.link.abort("it has lost changes")
+        self.assertTrue(connection.aborted)
+        self.assertEqual(self.link.trouble, "it has lost changes")
+        self.clock.advance(MAX_WAIT_SECONDS)
+        second = self.accept()
+        second.greeted.callback(None)
+        second.end()
+        self.assertEqual(self.link.trouble, "the connection was lost")
+
+    def test_the_log_says_what_happened_what_afeed_does_and_what_the_operator_may_do_once_each(self) -> None:
+        told: list[str] = []
+        observer = told.append
+        link: Link[FakeConnection] = Link(
+            "Redis at test",
+            self.connect,
+            self.use,
+            self.lost,
+            self.clock,
+            Random(1),
+            meanwhile="Pushes wait",
+            advise=lambda trouble: "Start it. " if "refused" in trouble else "",
+        )
+        self.addCleanup(link.stop)
+
+        def note(event: LogEvent) -> None:
+            if event["log_namespace"] == "afeed.livelog.link.Link":
+                observer(formatEvent(event))
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        link.start()
+        for why in ("refused", "no route", "refused", "no route"):
+            self.attempts[-1].errback(LogUnavailable(why))
+            self.clock.advance(MAX_WAIT_SECONDS)
+        self.accept().greeted.callback(None)
+        self.assertEqual(
+            told,
+            [
+                "Redis at test cannot be used: refused. Start it. It is tried again every second. Pushes wait.",
+                "Redis at test cannot be used: no route. It is tried again every second. Pushes wait.",
+                "Redis at test can be used again, after 4.0 s.",
+            ],
+        )
+        self.assertIsNone(link.since)
 
     def test_a_connection_that_ended_while_it_was_greeted_is_not_taken_for_usable(self) -> None:
         self.link.start()

@@ -19,8 +19,9 @@ from afeed.core.cursor import Ancestor
 from afeed.core.draft import Removed
 from afeed.core.errors import LogDefect, LogUnavailable
 from afeed.interfaces import IWitness, Position, Testimony
+from afeed.livelog import settle
 from afeed.livelog.redis import RedisLog
-from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
+from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new, random_draft
 from tests.livelog.samples import MemoryWitness, post, posted
 from tests.servers.redis import Redis, shared
 
@@ -53,12 +54,6 @@ class RedisFixture(LiveLogFixture):
 
     def make(self, window: int, max_log_bytes: int, rng: Random, now: Callable[[], float]) -> RedisLog:
         return RedisLog(self.server.url, reactor, now, rng, window=window, max_log_bytes=max_log_bytes)
-
-    async def grant(self, log: Any, token: str | None) -> None:
-        if token is None:
-            self.server.cli("DEL", "afeed:lease")
-        else:
-            self.server.cli("SET", "afeed:lease", token)
 
     async def lose(self, log: Any) -> None:
         self.server.cli("FLUSHALL")
@@ -124,6 +119,30 @@ class RedisTests(RedisFixture, TestCase):
         self.open_logs.append(other)
         await other.start(["e"], [])
         self.assertEqual((await other.head("e")).seq, 0)
+
+    async def test_a_refilled_log_knows_all_that_the_first_one_knew(self) -> None:
+        rng = Random(7)
+        drafts = [random_draft(rng) for _ in range(200)]
+        self.window = 1000
+        log = await self.open()
+        await self.append(log, *drafts)
+        recorded = await self.append(log, *drafts)
+        changes = (await log.read("e", 0, 1000)).changes
+        await self.close(log)
+        for window, page in ((10, 7), (len(changes) - 5, 1000), (1, 1), (1000, 50)):
+            self.server.cli("FLUSHALL")
+            self.window = window
+            self.patch(settle, "PAGE", page)
+            log = await self.open(witnesses=[MemoryWitness("old", changes)])
+            kept = await log.read("e", 0, 1000)
+            self.assertEqual(kept.changes, changes[-window:])
+            self.assertEqual(await self.append(log, *drafts), recorded)
+            await self.append(log, *(Removed(f"push:{number}") for number in range(6)))
+            self.assertNotIn("item.posted", await self.types(log))
+            (key,) = [key for key in self.keys() if key.endswith("log")]
+            bodies = self.server.cli("LRANGE", key, "0", "-1").splitlines()
+            self.assertEqual(log.check().data["bytes"]["e"], sum(map(len, bodies)))
+            await self.close(log)
 
     # Two nodes
 
@@ -212,6 +231,24 @@ class RedisTests(RedisFixture, TestCase):
         self.assertEqual(await self.changes(log), before)
         self.assertEqual((await log.lineage("e")).ancestors, (Ancestor(head.epoch, 5),))
         self.assertEqual(await self.append(log, post(5), post(6)), [(5, False), (6, True)])
+
+    async def test_the_positions_of_sources_outlive_a_flush_while_their_node_lives(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1), position=Position("x", "100"))
+        await self.append(log, post(2), position=Position("x", "101"))
+        epoch = (await log.head("e")).epoch
+        self.server.cli("FLUSHALL")
+        await eventually(lambda: log.head("e").addCallback(lambda now: now.epoch != epoch), "a new epoch")
+        self.assertEqual(await log.position("e", "x"), "101")
+
+    async def test_a_position_that_redis_kept_is_not_overwritten(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1), position=Position("x", "100"))
+        self.server.cli("HSET", "afeed:{e}:positions", "x", "102")
+        self.server.cli("DEL", next(key for key in self.keys() if key.endswith("log")))
+        epoch = (await log.head("e")).epoch
+        await eventually(lambda: log.head("e").addCallback(lambda now: now.epoch != epoch), "a new epoch")
+        self.assertEqual(await log.position("e", "x"), "102")
 
     async def test_an_append_after_a_flush_waits_for_the_recovery(self) -> None:
         log = await self.open()
@@ -483,7 +520,7 @@ class RedisAskingAgainTests(RedisFixture, TestCase):
             for owner, name in ((log, "_settle"), (log._mirror, "follow")):
                 patched.enter_context(mock.patch.object(owner, name, look))
             asking = Deferred.fromCoroutine(log._ask_again())
-        log._link.abort()
+        log._link.abort("a test")
         await eventually(lambda: log._commands not in (None, dead), "another connection")
         fresh = log._commands
         self.patch(log._mirror, "follow", look)

@@ -34,6 +34,8 @@ class AddressTests(SynchronousTestCase):
             "redis://:secret@h/0/1": "database",
             "redis://:secret@h/²": "database",
             "redis+sentinel://:secret@h": "names the service",
+            "redis+sentinel://h//:secret@a,b/feed": "stand before the first sentinel",
+            "redis://ann:x@[secret]/0": "in [brackets]",
         }.items():
             error = self.assertRaises(ValueError, parse_redis_url, url)
             self.assertIn(words, str(error), url)

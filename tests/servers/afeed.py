@@ -39,8 +39,8 @@ class AfeedServer(ServerProcess):
 
     ``twistd`` is the program to run and ``path`` what PYTHONPATH holds: by default the ``twistd`` beside this
     Python and the source tree; give the program of another environment and ``path=None`` to test an installed
-    package. ``live_log`` and ``archive`` are the settings of ``[store]``; ``server`` and ``sources`` are TOML
-    added to ``[server]`` and after the event's push source."""
+    package. ``live_log``, ``archive`` and ``data_dir`` are the settings of ``[store]``; ``store``, ``server``
+    and ``sources`` are TOML added to ``[store]``, to ``[server]`` and after the event's push source."""
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class AfeedServer(ServerProcess):
         path: Path | None = PROJECT,
         live_log: str = "embedded",
         archive: str = "sqlite:///var/archive.sqlite3",
+        data_dir: str = "var",
+        store: str = "",
         server: str = "",
         sources: str = "",
         extra: str = "",
@@ -59,6 +61,10 @@ class AfeedServer(ServerProcess):
         super().__init__("afeed")
         self.port = free_port()
         self.slug = SLUG
+        self.archive = archive
+        #: The beginning of a command for programs that are to see the node's files where it does.
+        self.within: Sequence[str] = ()
+        self.live_log = live_log
         self._twistd = list(twistd or [str(Path(sys.executable).with_name("twistd"))])
         self._path = path
         self._env = dict(env or {})
@@ -72,9 +78,10 @@ public_url = "{self.url}"
 {server}
 
 [store]
-data_dir = "var"
+data_dir = {json.dumps(data_dir)}
 live_log = {json.dumps(live_log)}
 archive = {json.dumps(archive)}
+{store}
 
 [[events]]
 slug = "{self.slug}"

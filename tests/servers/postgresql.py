@@ -8,6 +8,8 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.process import MissingProgram, ServerProcess, free_port, program, wait_until
@@ -105,6 +107,31 @@ class PostgreSQL(ServerProcess):
         """SIGKILL for the postmaster; its children notice and end."""
         super().kill()
         (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def require_password(self, role: str) -> None:
+        """From the next start on ``role`` needs its password; everybody else is trusted as before."""
+        access = self._data / "pg_hba.conf"
+        rule = f"host all {role} 127.0.0.1/32 scram-sha-256\n"
+        access.write_text(rule + access.read_text("utf-8"), "utf-8")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all of its processes, as a machine that hangs would."""
+        pids = [self.pid]
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = status.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == self.pid:
+                pids.append(int(status.parent.name))
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def create_database(self, *, encoding: str = "UTF8") -> str:
         """The URL of a new, empty database."""

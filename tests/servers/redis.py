@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import subprocess
+from pathlib import Path
 from urllib.parse import quote
 
 from tests.servers.process import ServerProcess, free_port, program, wait_until
@@ -36,6 +37,15 @@ class Redis(ServerProcess):
         arguments += ["--requirepass", self._password] if self._password else []
         self.spawn([*arguments, *options])
         wait_until(self._ready, f"Redis to start: {self.output()}")
+
+    def start_tls(self, certificate: Path, key: Path, *options: str) -> str:
+        """Start with a second port that speaks TLS; returns the URL of that, on 127.0.0.1."""
+        port = free_port()
+        files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file")
+        self.start(
+            "--tls-port", str(port), *files, str(certificate), *(options or ("--tls-auth-clients", "no"))
+        )
+        return f"rediss://127.0.0.1:{port}/0"
 
     def start_sentinel(self, configuration: str) -> None:
         """Start as a sentinel instead, with the file ``configuration`` in ``directory``."""

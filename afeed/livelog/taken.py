@@ -1,0 +1,45 @@
+"""What those who read a live log from another process have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from afeed.core.change import Change
+from afeed.core.cursor import Ancestor
+from afeed.core.errors import LogUnavailable
+
+
+class Taken(NamedTuple):
+    """Where a log stood at one moment: at ``head`` of ``epoch``.  ``first`` numbers the first change that was
+    given (or would), ``positions`` are those of the sources, not later than that moment."""
+
+    epoch: str
+    ancestors: tuple[Ancestor, ...]
+    first: int
+    head: int
+    positions: dict[str, str]
+
+
+class Moved(LogUnavailable):
+    """The log began a new epoch, or was trimmed, while it was read: read it anew."""
+
+
+class Reader(Protocol):
+    """A live log, read while others work with it.  Everything blocks, and may fail with
+    :class:`~afeed.core.errors.LogUnavailable`."""
+
+    def events(self) -> dict[str, int]:
+        """The slug and the head of every event that it knows."""
+        ...
+
+    def nodes(self) -> int:
+        """How many nodes work with it, as far as it can tell; for an embedded log the lock of its folder
+        tells."""
+        ...
+
+    def take(self, event: str, after: int, put: Callable[[Change], object]) -> Taken | None:
+        """Give ``put`` every change above ``after``, in order; one that a later one of them removes may still
+        have its content.  None when the log knows nothing of the event; raises :class:`Moved` when it must be
+        done anew."""
+        ...

@@ -1,0 +1,250 @@
+"""A node on a Redis that can be made to misbehave, with load, with somebody watching on every transport, and
+with an operator who looks at health and pages all the time."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from typing import Any, NamedTuple
+
+from tests.chaos.followers import FAULTS, Follower
+from tests.chaos.kills import Witnesses
+from tests.chaos.publisher import Publisher
+from tests.chaos.verdict import Verdict
+from tests.servers.afeed import AfeedServer, Refused
+from tests.servers.process import wait_until
+from tests.servers.proxy import Proxy
+from tests.servers.redis import Redis
+
+#: What is promised, in seconds: DESIGN's promises 4 and 8.
+RECOVERY_S = 5.0
+HEALTH_S = 10.0
+TOLD_S = 5.0
+
+#: How long something may take in the end before the run is given up, in seconds.
+PATIENCE_S = 60.0
+
+#: Items a second: enough that something is on its way at any moment.
+RATE = 100.0
+
+
+class Sight(NamedTuple):
+    """What an operator saw at ``at``: the state of the check ``live_log``, what it said, and whether viewers
+    are told that posts are delayed."""
+
+    at: float
+    state: str
+    detail: str
+    stalled: bool
+
+
+class Watch(threading.Thread):
+    """Asks ``/healthz``, ``/updates`` and the page of the event, again and again.
+
+    :ivar sights: what it saw; :ivar trouble: every answer that was none, or took seconds.
+    """
+
+    def __init__(self, server: AfeedServer) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._server = server
+        self.sights: list[Sight] = []
+        self.trouble: list[str] = []
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join(60)
+        assert not self.is_alive(), "the watch did not end"
+
+    def run(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=20)
+        page, updates = f"/{self._server.slug}", f"/{self._server.slug}/updates?wait=0&limit=1"
+        while not self._stopping.is_set():
+            try:
+                _, body = self._get(connection, "/healthz", (200, 503))
+                check = json.loads(body)["checks"]["live_log"]
+                _, body = self._get(connection, updates, (200,))
+                stalled = json.loads(body).get("stalled", False)
+                self.sights.append(Sight(time.monotonic(), check["state"], check["detail"], stalled))
+                self._get(connection, page, (200,))
+            except FAULTS as error:
+                self.trouble.append(repr(error))
+                connection.close()
+            self._stopping.wait(0.03)
+        connection.close()
+
+    def _get(self, connection: HTTPConnection, path: str, wanted: tuple[int, ...]) -> tuple[int, bytes]:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status not in wanted:
+            self.trouble.append(f"{path} was answered {answer.status}")
+        return answer.status, body
+
+    def first(self, since: float, seen: Callable[[Sight], bool], within: float) -> Sight | None:
+        """The first sight after ``since`` that is as wanted; waits for it until ``within`` seconds after
+        ``since``."""
+        while True:
+            sights = [sight for sight in self.sights if sight.at >= since]
+            for sight in sights:
+                if sight.at - since > within:
+                    return None
+                if seen(sight):
+                    return sight
+            if time.monotonic() - since > within + 5:
+                return None
+            time.sleep(0.02)
+
+
+class Told:
+    """When a viewer that streams was told that new posts are delayed, or are no longer."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._moments: list[tuple[float, bool]] = []
+        self._take = follower.take
+        follower.take = self.take  # type: ignore[method-assign]
+
+    def take(self, message: dict[str, Any]) -> None:
+        if "stalled" in message:
+            self._moments.append((time.monotonic(), message["stalled"]))
+        self._take(message)
+
+    def delayed_at(self, since: float) -> float | None:
+        """When it was first told after ``since`` that they are delayed."""
+        return next((at for at, stalled in list(self._moments) if stalled and at >= since), None)
+
+
+class Times(NamedTuple):
+    """Seconds.  From the beginning of a fault: ``red`` until health told it, ``told`` until viewers were.  From
+    its end: ``served`` until an item was accepted and everybody had it, ``green`` until health told that.
+    ``detail`` is what the check said."""
+
+    red: float | None
+    told: float | None
+    served: float
+    green: float | None
+    detail: str
+
+
+class Scene:
+    """``redis`` is the server; the node reaches it as ``live_log`` says, or through ``proxy``, or straight.
+
+    A context manager: everything runs inside it, and has ended behind it.
+    """
+
+    def __init__(
+        self, *, through_proxy: bool = False, live_log: str | None = None, redis: Redis | None = None
+    ) -> None:
+        self.redis = redis or Redis()
+        if not self.redis.running:
+            self.redis.start()
+        self.proxy = Proxy(self.redis.port)
+        through = f"redis://127.0.0.1:{self.proxy.port}/0" if through_proxy else self.redis.url
+        self.server = AfeedServer(live_log=live_log or through)
+        self._probes = 0
+        self.problems: list[str] = []
+
+    def __enter__(self) -> Scene:
+        try:
+            self.server.start()
+        except BaseException:
+            self._end()
+            raise
+        self.witnesses = Witnesses(self.server, RATE)
+        self.watch = Watch(self.server)
+        self.told = [Told(follower) for follower in self.witnesses.followers if follower.transport != "poll"]
+        self.witnesses.__enter__()
+        self.watch.start()
+        wait_until(lambda: len(self.publisher.accepted) >= 50, "the first items to be accepted")
+        wait_until(lambda: bool(self.watch.sights), "the first look at health")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.watch.stop()
+        self.witnesses.__exit__()
+        self._end()
+
+    def _end(self) -> None:
+        self.proxy.mode = "cut"
+        self.server.close()
+        self.proxy.close()
+        self.redis.close()
+
+    @property
+    def publisher(self) -> Publisher:
+        return self.witnesses.publisher
+
+    def epoch(self) -> str:
+        """The epoch that a viewer is in."""
+        epoch: str = self.server.updates(limit=1)["epoch"]
+        return epoch
+
+    def endure(
+        self,
+        begin: Callable[[], object],
+        end: Callable[[], object],
+        seconds: float,
+        *,
+        turns: str | None,
+    ) -> Times:
+        """Have a fault for at least ``seconds``, and until health has told it (``turns`` is the state it has to
+        show, None when the fault is over before anybody can see it); then see everything come back."""
+        since = time.monotonic()
+        begin()
+        red = told = None
+        if turns is not None:
+            red = self.watch.first(since, lambda sight: sight.state == turns, HEALTH_S)
+            if turns == "failed":
+                told = self._told(since)
+        time.sleep(max(0.0, since + seconds - time.monotonic()))
+        end()
+        over = time.monotonic()
+        self._serve()
+        served = time.monotonic() - over
+        green = self.watch.first(over, lambda sight: sight.state == "ok" and not sight.stalled, HEALTH_S)
+        return Times(
+            red.at - since if red else None,
+            told,
+            served,
+            green.at - over if green else None,
+            red.detail if red else "",
+        )
+
+    def _told(self, since: float) -> float | None:
+        """How long after ``since`` the last of the streaming viewers was told; None after a while in vain."""
+        while time.monotonic() < since + HEALTH_S:
+            moments = [told.delayed_at(since) for told in self.told]
+            if all(moments):
+                return max(moment for moment in moments if moment) - since
+            time.sleep(0.02)
+        return None
+
+    def _serve(self) -> None:
+        """Have an item accepted, and wait until everybody has it."""
+        self._probes += 1
+        item_id = f"probe-{self._probes}"
+        item = {"id": item_id, "text": Publisher.text_of(f"push:{item_id}")}
+        found: list[dict[str, Any]] = []
+
+        def accepted() -> bool:
+            try:
+                found[:] = self.server.push(item)
+            except (Refused, OSError):
+                return False
+            return True
+
+        wait_until(accepted, "an item to be accepted", PATIENCE_S)
+        seq = found[0]["seq"]
+        self.publisher.accepted[found[0]["id"]] = seq
+        wait_until(
+            lambda: all(follower.seq >= seq for follower in self.witnesses.followers),
+            f"everybody to have change {seq}",
+            PATIENCE_S,
+        )
+
+    def judge(self) -> Verdict:
+        """What was lost, came twice, was told as a gap..., once everybody has caught up."""
+        return self.witnesses.verdict()

@@ -1,0 +1,190 @@
+"""Redis misbehaves in every way that is known, and viewers see nothing of it but a delay.
+
+``AFEED_CHAOS=long`` has the faults last as long as they do in ``python -m tests.chaos``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from afeed.archive.store import SqlArchive
+from afeed.core.errors import LogUnavailable
+from afeed.livelog.redis import RedisLog
+from tests.chaos.archived import archived_count
+from tests.chaos.followers import FOLLOWERS, Follower
+from tests.chaos.redis_faults import FAULTS, Fault, run_fault
+from tests.chaos.redis_scene import RECOVERY_S
+from tests.chaos.table import rendered
+from tests.livelog.measure_refill import EVENT, fill
+from tests.livelog.samples import post
+from tests.servers.afeed import AfeedServer
+from tests.servers.process import wait_until
+from tests.servers.proxy import Proxy, without_messages
+from tests.servers.redis import Redis
+
+LONG = os.environ.get("AFEED_CHAOS") == "long"
+
+
+class RedisFaultTests(TestCase):
+    """One test for each of :data:`tests.chaos.redis_faults.FAULTS`."""
+
+    timeout = 300
+
+    def endure(self, fault: Fault) -> None:
+        outcome = run_fault(fault, LONG)
+        print(f"{rendered([outcome.row(fault, 0)])}\n{outcome.times}", file=sys.stderr)
+        self.assertEqual(outcome.problems, [], outcome.output)
+        self.assertTrue(outcome.verdict.clean, outcome.verdict)
+        self.assertGreater(outcome.verdict.deliveries, 100)
+
+
+def _test_of(fault: Fault) -> Any:
+    def test(self: RedisFaultTests) -> None:
+        self.endure(fault)
+
+    return test
+
+
+for _fault in FAULTS:
+    setattr(RedisFaultTests, f"test_{_fault.name.replace('-', '_')}", _test_of(_fault))
+
+
+class RealLossTests(TestCase):
+    """Where all that knew something are gone, viewers are told exactly what is missing."""
+
+    timeout = 120
+
+    def test_what_neither_redis_nor_the_archive_nor_a_node_has_is_a_gap_and_nothing_else_is(self) -> None:
+        redis = Redis()
+        self.addCleanup(redis.close)
+        redis.start()
+        server = AfeedServer(live_log=redis.url)
+        self.addCleanup(server.close)
+        server.start()
+        followers: list[Follower] = [kind(server.port, server.slug) for kind in FOLLOWERS]
+        for follower in followers:
+            follower.start()
+            self.addCleanup(follower.stop)
+        server.push(*({"id": f"kept-{n}", "text": "kept"} for n in range(20)))
+        wait_until(lambda: archived_count(server) == 20, "the archive to have twenty")
+        with closing(sqlite3.connect(server.directory / "var" / "archive.sqlite3")) as archive:
+            archive.execute("BEGIN IMMEDIATE")
+            server.push(*({"id": f"lost-{n}", "text": "lost"} for n in range(30)))
+            self.everybody_has(followers, 50)
+            server.kill()
+            redis.kill()
+            archive.rollback()
+        self.assertEqual(archived_count(server), 20)
+        redis.lose()
+        redis.start()
+        server.start()
+        again = server.push({"id": "lost-0", "text": "lost"}, {"id": "new", "text": "new"})
+        self.assertEqual([result["seq"] for result in again], [21, 22])
+        wait_until(lambda: all(follower.gaps for follower in followers), "everybody to be told")
+        self.everybody_has(followers, 22)
+        for follower in followers:
+            (gap,) = follower.gaps
+            self.assertEqual((gap["from"], gap["reason"]), (21, "epoch"), follower.transport)
+            self.assertEqual((list(follower.seqs), follower.void), (list(range(1, 23)), 30), follower.transport)
+        self.assertEqual(
+            [change["item"]["id"] for change in server.changes()],
+            [f"push:kept-{n}" for n in range(20)] + ["push:lost-0", "push:new"],
+        )
+
+    def everybody_has(self, followers: list[Follower], head: int) -> None:
+        for follower in followers:
+            wait_until(
+                lambda follower=follower: len(follower.seqs) == head,  # type: ignore[misc]
+                f"the {follower.transport} follower to have {head} changes (it has {len(follower.seqs)})",
+            )
+
+
+class RefillTests(TestCase):
+    """A Redis that came back empty is filled from the archive in time."""
+
+    timeout = 300
+
+    async def test_a_wiped_redis_takes_appends_again_within_five_seconds(self) -> None:
+        count = 100_000 if LONG else 20_000
+        redis = Redis()
+        self.addCleanup(redis.close)
+        redis.start()
+        archive = SqlArchive(f"sqlite:///{Path(self.mktemp()).absolute()}", reactor, time.time)
+        self.addCleanup(archive.stop)
+        await fill(archive, count)
+        log = RedisLog(redis.url, reactor, time.time, Random(), window=10_000, max_log_bytes=10**9)
+        self.addCleanup(log.stop)
+        await log.start([EVENT], [archive])
+        redis.restart(lose=True)
+        began = time.monotonic()
+        while True:
+            try:
+                ((seq, is_new),) = await log.append(EVENT, None, [post("new")])
+                break
+            except LogUnavailable:
+                self.assertLess(time.monotonic() - began, 60)
+        seconds = time.monotonic() - began
+        print(f"an empty Redis took appends again after {seconds:.1f} s, with {count} changes", file=sys.stderr)
+        self.assertEqual((seq, is_new), (count + 1, True))
+        self.assertLess(seconds, RECOVERY_S)
+        for known in (1, count // 2, count):
+            self.assertEqual(await log.append(EVENT, None, [post(known)]), [(known, False)])
+
+
+class HintTests(TestCase):
+    """Pub/Sub is only a hint."""
+
+    timeout = 120
+
+    def test_without_any_message_of_pubsub_a_change_of_another_node_takes_at_most_a_second_and_a_half(
+        self,
+    ) -> None:
+        redis = Redis()
+        self.addCleanup(redis.close)
+        redis.start()
+        proxy = Proxy(redis.port)
+        self.addCleanup(proxy.close)
+        proxy.mode = "muffle"
+        one = AfeedServer(live_log=redis.url)
+        two = AfeedServer(live_log=f"redis://127.0.0.1:{proxy.port}/0")
+        for node in (one, two):
+            self.addCleanup(node.close)
+            node.start()
+        cursor = two.updates()["cursor"]
+        delays = []
+        for number in range(12):
+            # Not in step with anything that happens once a second.
+            time.sleep(0.13 * (number % 7))
+            one.push({"id": str(number), "text": "hello"})
+            began = time.monotonic()
+            found = two.updates(cursor, wait=5)
+            delays.append(time.monotonic() - began)
+            self.assertEqual([change["item"]["id"] for change in found["changes"]], [f"push:{number}"])
+            cursor = found["cursor"]
+        print(f"delays without Pub/Sub: {[round(delay, 2) for delay in delays]}", file=sys.stderr)
+        self.assertLess(max(delays), 1.5)
+        # They were muffled indeed: with hints it takes milliseconds.
+        self.assertGreater(max(delays), 0.2)
+
+
+class ProxyTests(TestCase):
+    """A proxy that passed everything would make every fault harmless."""
+
+    def test_messages_are_taken_out_wherever_they_are_cut(self) -> None:
+        message = b"*3\r\n$7\r\nmessage\r\n$3\r\nabc\r\n$5\r\n12\r\n4\r\n"
+        pong = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+        stream = message + pong + message + message + pong
+        for cut in range(len(stream)):
+            kept, rest = without_messages(stream[:cut])
+            more, rest = without_messages(rest + stream[cut:])
+            self.assertEqual((kept + more, rest), (pong + pong, b""), cut)
