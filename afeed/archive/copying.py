@@ -109,7 +109,7 @@ class EventCopy:
             if found.changes:
                 await self._archive.store(self.event, self._lineage, found.first_seq - 1, found.changes)
         except ArchiveConflict as conflict:
-            log.warn("Somebody else writes to the archive: {conflict}. Looking again.", conflict=conflict)
+            log.info("Another node copies into the archive, too: {conflict}. Looking again.", conflict=conflict)
             self._position = None
             return False
         if found.changes:
@@ -130,6 +130,11 @@ class EventCopy:
         """Keep the figures true while nothing can be copied."""
         head = await self._log.head(self.event)
         self._measure(head.seq)
+
+    async def locate(self) -> None:
+        """Find out how far somebody else has copied."""
+        self._position = None
+        await self._locate()
 
     async def _locate(self) -> None:
         """Find out where the archive stands and whether the log goes on from there."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -18,14 +19,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from afeed.archive.backends import POSTGRESQL, SQLITE, Backend, display, make_engine
 from afeed.archive.engine import explain
-from afeed.archive.tables import REVISION_TABLE, metadata
-from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, ArchiveUnusable
+from afeed.archive.tables import REVISION_TABLE, metadata, restore
+from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, ArchiveUnusable, RestoreUnfinished
 
 #: In the header of an SQLite file: "afed", so that file(1) and other programs see whose it is.
 APPLICATION_ID = 0x61666564
 
 #: The key of the advisory lock under which PostgreSQL archives are migrated: any number will do.
-_LOCK_KEY = 0x6166656564
+LOCK_KEY = 0x6166656564
 
 #: SQLite's primary result codes (sqlite.org/rescode.html) for files that are damaged or no database.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -34,14 +35,15 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _alembic = threading.Lock()
 
 
-def prepare(url: URL, backend: Backend) -> None:
-    """Create or migrate the archive.  Nobody but this user may read an SQLite file that is made here.
+def prepare(url: URL, backend: Backend, *, restoring: bool = False) -> None:
+    """Create or migrate the archive.  Nobody but this user may read an SQLite file that is made here.  One that
+    a restore has left unfinished is refused unless that is what is ``restoring`` it.
 
     Raises :class:`~afeed.core.errors.ArchiveTooNew` or :class:`~afeed.core.errors.ArchiveUnusable` for one
     that is not this program's to change, and leaves that as it is; raises
     :class:`~afeed.core.errors.ArchiveUnavailable` when there is no telling right now.
     """
-    examine(url, backend)
+    examine(url, backend, restoring=restoring)
     if backend is SQLITE:
         _make_private(Path(url.database or ""))
     engine = make_engine(url, backend, "migrate")
@@ -50,14 +52,14 @@ def prepare(url: URL, backend: Backend) -> None:
             if backend is SQLITE:
                 _enter_wal(connection)
             with connection.begin():
-                _migrate(connection, url, backend)
+                _migrate(connection, url, backend, restoring)
     except SQLAlchemyError as error:
         raise ArchiveUnavailable(f"{display(url)}: {explain(error)}") from error
     finally:
         engine.dispose()
 
 
-def examine(url: URL, backend: Backend) -> None:
+def examine(url: URL, backend: Backend, *, restoring: bool = False) -> None:
     """Raise what :func:`prepare` would raise about an SQLite file, without writing to it.  Other databases
     are examined when they are migrated."""
     if backend is not SQLITE:
@@ -90,6 +92,7 @@ def examine(url: URL, backend: Backend) -> None:
             ) from error
         raise ArchiveUnavailable(f"{path}: {error}") from error
     _refuse_unknown(revisions, str(path))
+    refuse_unfinished(tables, str(path), restoring)
 
 
 def _make_private(path: Path) -> None:
@@ -102,23 +105,21 @@ def _make_private(path: Path) -> None:
         raise ArchiveUnavailable(f"{path} cannot be made: {error.strerror}") from error
 
 
-def _migrate(connection: Connection, url: URL, backend: Backend) -> None:
+def _migrate(connection: Connection, url: URL, backend: Backend, restoring: bool) -> None:
     """In the open transaction, which the caller commits or, after an exception, rolls back as a whole."""
     begin = backend.begin["migrate"]
     if begin is not None:
         connection.execute(text(begin))
     if backend is POSTGRESQL:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
         if encoding != "UTF8":
             raise ArchiveUnusable(
                 f"{display(url)} has the encoding {encoding}; create the database with ENCODING 'UTF8'"
             )
     tables = set(inspect(connection).get_table_names())
-    if REVISION_TABLE in tables:
-        found = connection.execute(text(f"SELECT version_num FROM {REVISION_TABLE}"))  # noqa: S608
-        _refuse_unknown([name for (name,) in found], display(url))
-    elif tables & set(metadata.tables):
+    refuse_unfinished(tables, display(url), restoring)
+    if not recognise(connection, display(url)) and tables & set(metadata.tables):
         clash = ", ".join(sorted(tables & set(metadata.tables)))
         raise ArchiveUnusable(
             f"{display(url)} already has tables that are not afeed's ({clash}); give `archive` a database of "
@@ -130,6 +131,25 @@ def _migrate(connection: Connection, url: URL, backend: Backend) -> None:
         command.upgrade(config, "head")
     if backend is SQLITE:
         connection.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+
+
+def recognise(connection: Connection, name: str) -> bool:
+    """Whether there is an archive of afeed; raises :class:`~afeed.core.errors.ArchiveTooNew` for one that this
+    version does not know.  ``name`` is for the message."""
+    if not inspect(connection).has_table(REVISION_TABLE):
+        return False
+    found = connection.execute(text(f"SELECT version_num FROM {REVISION_TABLE}"))  # noqa: S608
+    _refuse_unknown([revision for (revision,) in found], name)
+    return True
+
+
+def refuse_unfinished(tables: Iterable[str], name: str, restoring: bool = False) -> None:
+    """Raise :class:`~afeed.core.errors.RestoreUnfinished` if ``tables`` say that a restore is under way."""
+    if restore.name in tables and not restoring:
+        raise RestoreUnfinished(
+            f"a restore into {name} has begun and did not come to its end; give `afeed restore` the same "
+            "backup again, and it goes on where it was"
+        )
 
 
 def _refuse_unknown(revisions: list[str], name: str) -> None:

@@ -31,24 +31,41 @@ T = TypeVar("T")
 _SCRUB_RETRY = 1.0
 
 
+_UNTRIED = "not connected yet"
+_TRYING = (
+    "it is being connected to, and its schema looked at; another program that does the same to its schema is "
+    "waited for"
+)
+
+
 @implementer(IArchive, IWitness)
 class SqlArchive:
     """The archive behind a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
 
     ``now`` gives the time of day in seconds since 1970; ``readers`` is how many reads run side by side;
-    ``timeout`` bounds a read, and a third of a write, in seconds.  Raises :class:`ValueError` for other URLs.
+    ``timeout`` bounds a read, in seconds; a write may take half as long again.  Only the restore of a backup is
+    ``restoring``: nobody else may use an archive that it has left unfinished.  Raises :class:`ValueError` for
+    other URLs.
     """
 
     def __init__(
-        self, url: str, reactor: Any, now: Callable[[], float], *, readers: int = 3, timeout: float = 5.0
+        self,
+        url: str,
+        reactor: Any,
+        now: Callable[[], float],
+        *,
+        readers: int = 3,
+        timeout: float = 5.0,
+        restoring: bool = False,
     ) -> None:
+        self._restoring = restoring
         self._database = Database(url, reactor, readers=readers, timeout=timeout)
         self._reactor = reactor
         self._now = now
         self._started = False
         self._starting: list[Deferred[None]] = []
         self._faults: dict[Role, str] = {}
-        self._check = self._checked("degraded", "not connected yet")
+        self._check = self._checked("degraded", _UNTRIED)
         self._scrubbing: IDelayedCall | None = None
 
     def start(self) -> Deferred[None]:
@@ -188,8 +205,11 @@ class SqlArchive:
 
     async def _start(self) -> None:
         database = self._database
+        if not self._faults and self._check.detail == _UNTRIED:
+            self._check = self._checked("degraded", _TRYING)
         try:
-            await database.workers.run(partial(schema.prepare, database.url, database.backend))
+            prepare = partial(schema.prepare, database.url, database.backend, restoring=self._restoring)
+            await database.workers.run(prepare)
         except (ArchiveUnavailable, ArchiveUnusable) as error:
             unusable = isinstance(error, ArchiveUnusable)
             self._check = self._checked("failed" if unusable else "degraded", str(error))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
+from sqlalchemy import Executable
+
 from afeed.archive import queries
-from afeed.archive.engine import Transaction
 from afeed.core.change import REDACTED, redact
 from afeed.core.cursor import Cursor
 from afeed.core.errors import ArchiveConflict
@@ -11,8 +14,20 @@ from afeed.core.straining import Folded, continues
 from afeed.interfaces import Head, Lineage
 
 
+class Statements(Protocol):
+    """What these need of a transaction, such as :class:`afeed.archive.engine.Transaction`."""
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> int:
+        """Execute; the number of rows it touched."""
+        ...
+
+    async def rows(self, statement: Executable, parameters: Any = None) -> list[Any]:
+        """Execute; all rows it gives, as tuples."""
+        ...
+
+
 async def advance(
-    sql: Transaction, insert: queries.Insert, event: str, lineage: Lineage, after: int, upto: int, at: str
+    sql: Statements, insert: queries.Insert, event: str, lineage: Lineage, after: int, upto: int, at: str
 ) -> None:
     """Move the position, or fail with :class:`ArchiveConflict`.  First of all, for it locks the event."""
     stored = await position(sql, event, lock=True)
@@ -35,7 +50,7 @@ async def advance(
             await sql.execute(insert(queries.epochs), rows)
 
 
-async def write(sql: Transaction, insert: queries.Insert, event: str, folded: Folded) -> bool:
+async def write(sql: Statements, insert: queries.Insert, event: str, folded: Folded) -> bool:
     """The rows and what follows from them; whether content was overwritten."""
     overwritten = []
     if folded.removals:
@@ -107,13 +122,13 @@ async def write(sql: Transaction, insert: queries.Insert, event: str, folded: Fo
     return bool(overwritten)
 
 
-async def position(sql: Transaction, event: str, lock: bool = False) -> Head | None:
+async def position(sql: Statements, event: str, lock: bool = False) -> Head | None:
     """The last position copied; ``lock`` keeps other writers out until the end."""
     found = await sql.rows(queries.position(event, lock=lock))
     return Head(*found[0]) if found else None
 
 
-async def extent(sql: Transaction, event: str) -> tuple[int, int]:
+async def extent(sql: Statements, event: str) -> tuple[int, int]:
     """First and last seq of what is held without a hole up to the end, ``(1, 0)`` for none."""
     first, last, skipped = (await sql.rows(queries.extent(event)))[0]
     if skipped is not None and first is not None:
