@@ -6,16 +6,19 @@ from the hub by way of ``older``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from afeed.core import framing
-from afeed.core.change import REDACTED, REMOVED, Change
+from afeed.core.change import GAP, REDACTED, REMOVED, Change
 from afeed.core.cursor import Ancestor, Cursor, Gap, Resume, resume
+from afeed.core.draft import SourceGap
 from afeed.core.item import Item
+from afeed.core.outages import Outages
 from afeed.interfaces import ISubscriber, Lineage
 from afeed.window import Window
 
@@ -36,11 +39,20 @@ class Page(NamedTuple):
     data: bytes
 
 
+def _present(change: Change, removed: Set[str]) -> Change:
+    """``change`` as it may be shown when these items are removed."""
+    if change.id in removed and change.type not in (REMOVED, REDACTED):
+        return change.redacted()
+    return change
+
+
 class Channel:
     """The window of one event, its positions, and those who listen.
 
     :ivar head: the last seq known here; :ivar first: the seq of the oldest change in the window (head + 1
-    when empty); :ivar floor: the oldest seq that exists anywhere, None while that is not known.
+    when empty); :ivar floor: the oldest seq that exists anywhere, None while that is not known; :ivar stalled:
+    whether new changes cannot be taken or shown for now, so that viewers are to be told; :ivar outages: what
+    became of the sources' outages; :ivar recalled: whether those before the window are among them.
     """
 
     def __init__(
@@ -50,22 +62,29 @@ class Channel:
         render: Callable[[Item], str],
         older: Callable[[str, int, int], Deferred[list[Change]]],
         find_floor: Callable[[Channel], Deferred[int]],
+        catch_up: Callable[[Channel], Deferred[None]],
     ) -> None:
         self.event = event
         self.epoch: str | None = None
         self.ancestors: tuple[Ancestor, ...] = ()
         self.head = 0
         self.floor: int | None = None
+        self.stalled = False
+        self.outages = Outages()
+        self.recalled = False
         self.subscribers: list[ISubscriber] = []
         self._size = size
         self._render = render
         self._older = older
         self._find_floor = find_floor
+        self._catch_up = catch_up
         self._window = Window("", 0, size)
         # The newest changes with their fragments, as they were asked for.
         self._rich: dict[int, bytes] = {}
         # The position of every removal that the archive may not have heard of.
         self._removed: dict[str, int] = {}
+        # The same for every read of the archive that is under way, from when it began.
+        self._reading: list[set[str]] = []
         self._pages: dict[tuple[object, ...], Page] = {}
         self._pages_bytes = 0
 
@@ -93,6 +112,9 @@ class Channel:
         self.floor = None
         self._window = Window(lineage.epoch, changes[0].seq - 1 if changes else head, self._size)
         self._removed = dict(removed)
+        for reading in self._reading:
+            reading.update(removed)
+        self.outages, self.recalled = Outages(), False
         self._rich.clear()
         self._forget_pages()
         self._extend(changes)
@@ -117,10 +139,27 @@ class Channel:
                 _log.failure("{event}: telling viewers of a change failed; they start anew", event=self.event)
                 self._end(subscriber, 0)
 
+    def stall(self, stalled: bool) -> None:
+        """Tell every subscriber that new changes cannot be taken or shown, or that this is over; what they know
+        already is not told again."""
+        if stalled == self.stalled:
+            return
+        self.stalled = stalled
+        for subscriber in tuple(self.subscribers):
+            try:
+                subscriber.stalled()
+            except Exception:  # it learns of it by the next ping; the others still have to hear
+                _log.failure("{event}: telling viewers of a delay failed", event=self.event)
+
     def close(self, retry_ms: int) -> None:
         """Send everybody away."""
         for subscriber in tuple(self.subscribers):
             self._end(subscriber, retry_ms)
+
+    def recall(self, archived: Sequence[tuple[int, SourceGap]]) -> None:
+        """Take in what the archive knows of outages."""
+        self.outages.recall((seq, gap) for seq, gap in archived if seq <= self.head)
+        self.recalled = True
 
     def copied(self, seq: int) -> None:
         """The archive has everything up to ``seq``, removals included."""
@@ -136,9 +175,13 @@ class Channel:
         for change in changes:
             if change.type == REMOVED and change.id is not None:
                 self._removed[change.id] = change.seq
+                for removed in self._reading:
+                    removed.add(change.id)
                 for seq in self._window.seqs_of(change.id):
                     self._rich.pop(seq, None)
                     self._forget_pages()
+            elif change.type == GAP:
+                self.outages.add(change)
         self._window.extend(changes)
 
     # -- what transports take out
@@ -157,25 +200,37 @@ class Channel:
         return f"{self.epoch}:{seq}"
 
     def locate(self, cursor: Cursor) -> Resume | None:
-        """Where a client with ``cursor`` goes on; None when that takes knowing ``floor`` first: then ask
-        :meth:`seek`."""
-        assert self.epoch is not None
-        oldest = self.first if self.floor is None else self.floor
-        found = resume(cursor, self.epoch, self.ancestors, oldest, self.head)
-        if self.floor is None and found.gap is not None and self.first > 1:
-            return None
-        return found
+        """Where a client with ``cursor`` goes on; None when others have to be asked before it is told of a gap:
+        then ask :meth:`seek`."""
+        found = self._resume(cursor)
+        return None if self._unheard_of(found) or self._unbounded(found) else found
 
     async def seek(self, cursor: Cursor) -> Resume:
-        """As :meth:`locate`, after asking for the oldest change that exists anywhere.
+        """As :meth:`locate`, after asking what there is to be known: the log for what another node may have
+        told, and anybody for the oldest change that still exists.
 
-        Raises :class:`~afeed.core.errors.ArchiveUnavailable` when that cannot be known.
+        Raises :class:`~afeed.core.errors.LogUnavailable` or :class:`~afeed.core.errors.ArchiveUnavailable`
+        when that cannot be known.
         """
-        while True:
-            found = self.locate(cursor)
-            if found is not None:
-                return found
+        if self._unheard_of(self._resume(cursor)):
+            await self._catch_up(self)
+        while self._unbounded(found := self._resume(cursor)):
             await self._find_floor(self)
+        return found
+
+    def _resume(self, cursor: Cursor) -> Resume:
+        assert self.epoch is not None
+        oldest = self.first if self.floor is None else self.floor
+        return resume(cursor, self.epoch, self.ancestors, oldest, self.head)
+
+    @staticmethod
+    def _unheard_of(found: Resume) -> bool:
+        """Whether this answers a position of which nothing is known here, at least not yet."""
+        return found.gap is not None and (found.gap.reason == "future" or found.gap.first is None)
+
+    def _unbounded(self, found: Resume) -> bool:
+        """Whether there is a gap of which nobody can say where it ends before the floor is known."""
+        return found.gap is not None and self.floor is None and self.first > 1
 
     def page(self, after: int, encode: Encode, rich: bool) -> Page | None:
         """The changes above ``after`` as one message of at most 200 changes and 256 KB, encoded.
@@ -208,34 +263,38 @@ class Channel:
             return None
         if gap is not None:
             return self._updates(after, limit, gap, rich).data
-        key = ("updates", after, min(after + limit, self.head), after + limit < self.head, rich)
+        end = (min(after + limit, self.head), after + limit < self.head)
+        key = ("updates", after, end, rich, self.stalled)
         found = self._pages.get(key)
         return (found or self._keep(key, self._updates(after, limit, None, rich))).data
 
     def _updates(self, after: int, limit: int, gap: Gap | None, rich: bool) -> Page:
         bodies, more = self._bodies(after, limit, rich)
         last = after + len(bodies)
-        return Page(last, framing.updates(self.cursor_at(last), bodies, gap, more))
+        return Page(last, framing.updates(self.cursor_at(last), bodies, gap, more, self.stalled))
 
     async def history(self, after: int, limit: int, rich: bool) -> list[bytes]:
         """Changes above ``after`` that the window no longer holds, at most ``limit`` of them and 256 KB.
 
         Raises :class:`~afeed.core.errors.ArchiveUnavailable` when nobody who has them answers.
         """
-        changes = [self.present(change) for change in await self._older(self.event, after, limit)]
+        with self.removals() as removed:
+            older = await self._older(self.event, after, limit)
+        changes = [_present(change, removed) for change in older]
         bodies = [self._encode_body(change, rich) for change in changes]
         _, stop = next(framing.portions([len(body) for body in bodies]), (0, 0))
         return bodies[:stop]
 
-    def present(self, change: Change) -> Change:
-        """``change`` as it may be shown now."""
-        if change.id in self._removed and change.type not in (REMOVED, REDACTED):
-            return change.redacted()
-        return change
-
-    def is_removed(self, item_id: str) -> bool:
-        """Whether the item was removed so recently that the archive may not have heard of it."""
-        return item_id in self._removed
+    @contextmanager
+    def removals(self) -> Iterator[Set[str]]:
+        """For a read of the archive that begins and ends within: the items of whose removal it may not have
+        heard when it was read, even if it has by the time of the answer."""
+        removed = set(self._removed)
+        self._reading.append(removed)
+        try:
+            yield removed
+        finally:
+            self._reading = [other for other in self._reading if other is not removed]
 
     def newest_first(self) -> Iterator[Change]:
         """The window from the head backwards."""

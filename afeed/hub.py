@@ -14,10 +14,10 @@ from zope.interface import implementer
 
 from afeed.channel import Channel
 from afeed.core.change import REMOVED, Change
+from afeed.core.draft import SourceGap
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.health import Check
 from afeed.core.item import Item
-from afeed.core.present import Present, present
 from afeed.interfaces import (
     FeedPage,
     IArchive,
@@ -25,15 +25,15 @@ from afeed.interfaces import (
     ILiveLog,
     IWitness,
     Lineage,
-    PageItem,
     Slice,
     Testimony,
 )
+from afeed.paging import feed_page
 
 #: How many changes one read asks for.
 READ_LIMIT = 500
-#: How often a channel that could not be read is tried again, in seconds.
-RETRY_S = 1.0
+#: How often the log is asked how it is, and a channel that could not be read is tried again, in seconds.
+LOOK_S = 1.0
 #: Within this time everyone who is sent away by a new epoch is asked to come back.
 RETURN_MS = 1000
 
@@ -57,7 +57,7 @@ class Hub:
         window: int,
     ) -> None:
         self.channels = {
-            event: Channel(event, window, render, self._older, self._floor)
+            event: Channel(event, window, render, self._older, self._floor, self._caught_up)
             for event, render in renderers.items()
         }
         self._live_log = log
@@ -67,21 +67,21 @@ class Hub:
         self._hinted: set[str] = set()
         self._following: dict[str, Deferred[None]] = {}
         self._errors: dict[str, str] = {}
-        self._retry = LoopingCall(self._try_failed)
-        self._retry.clock = clock
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
 
     def start(self) -> Deferred[None]:
         """Read every event's window.  Fires when each was read or is known to be unreadable for now."""
         self._live_log.watch(self.hint)
-        self._retry.start(RETRY_S, now=False)
+        self._looking.start(LOOK_S, now=False)
         for event in self.channels:
             self.hint(event)
         return DeferredList(tuple(self._following.values())).addCallback(lambda _: None)
 
     def stop(self, retry_ms: int = RETURN_MS) -> None:
         """Stop reading and send all subscribers away; clients are asked to come back within ``retry_ms``."""
-        if self._retry.running:
-            self._retry.stop()
+        if self._looking.running:
+            self._looking.stop()
         self._busy.update(self.channels)  # so that no hint starts another read
         for following in self._following.values():
             following.cancel()
@@ -103,7 +103,7 @@ class Hub:
         following.addCallback(self._followed, event)
 
     def _followed(self, _: None, event: str) -> None:
-        if not self._retry.running:
+        if not self._looking.running:
             return
         self._busy.discard(event)
         if event in self._hinted:
@@ -126,9 +126,20 @@ class Hub:
         elif known is None:
             _log.failure("{event}: following the live log failed; trying again", failure, event=event)
 
-    def _try_failed(self) -> None:
+    def _look(self) -> None:
+        """Once a second: try again what failed, and see whether viewers have to be told of a delay."""
         for event in tuple(self._errors):
             self.hint(event)
+        try:
+            for channel in self.channels.values():
+                self._tell(channel)
+        except Exception:  # a look that fails must not be the last one
+            _log.failure("Asking the live log how it is failed; viewers are told of no delay meanwhile")
+
+    def _tell(self, channel: Channel) -> None:
+        """Let the viewers know whether new posts can be taken and shown; a failure that is over before the next
+        look is told to nobody."""
+        channel.stall(channel.event in self._errors or self._live_log.check().state == "failed")
 
     async def _follow(self, channel: Channel) -> None:
         while True:
@@ -141,6 +152,7 @@ class Hub:
                 channel.add(found.changes)
             elif self._errors.pop(channel.event, None) is not None:
                 _log.info("{event}: the live log can be read again", event=channel.event)
+                self._tell(channel)
                 return
             else:
                 return
@@ -162,6 +174,7 @@ class Hub:
             if not found.changes:
                 break
         channel.reset(lineage, after, changes, removed, RETURN_MS)
+        self._recall(channel)
         if channel.first == 1:
             channel.floor = 1
         else:
@@ -197,7 +210,24 @@ class Hub:
 
     def copied(self, event: str, seq: int) -> None:
         """The archive has everything of ``event`` up to ``seq``."""
-        self.channels[event].copied(seq)
+        channel = self.channels[event]
+        channel.copied(seq)
+        if channel.ready and not channel.recalled:
+            self._recall(channel)
+
+    def _recall(self, channel: Channel) -> None:
+        """Have the archive tell of earlier outages of the sources, for the pages; nobody waits for it."""
+        epoch = channel.epoch
+
+        def found(gaps: list[tuple[int, SourceGap]]) -> None:
+            if channel.epoch == epoch:
+                channel.recall(gaps)
+
+        def failed(failure: Failure) -> None:
+            if not failure.check(ArchiveUnavailable):  # else it is asked again once it has copied something
+                _log.failure("{event}: reading the earlier outages failed", failure, event=channel.event)
+
+        self._archive.gaps(channel.event).addCallback(found).addErrback(failed)
 
     async def find_floor(self, channel: Channel) -> int:
         """The oldest seq of the event that exists anywhere.  Raises
@@ -229,6 +259,29 @@ class Hub:
             raise ArchiveUnavailable(f"the changes {after + 1} to {changes[0].seq - 1} are gone")
         return changes
 
+    async def _catch_up(self, channel: Channel) -> None:
+        event = channel.event
+        await self._live_log.refresh(event)
+        self.hint(event)
+        following = self._following[event]
+        if not following.called:
+            done: Deferred[None] = Deferred()
+
+            def followed(result: None) -> None:
+                done.callback(None)
+                return result
+
+            following.addCallback(followed)
+            await done
+        why = self._errors.get(event)
+        if why is not None:
+            raise LogUnavailable(why)
+
+    def _caught_up(self, channel: Channel) -> Deferred[None]:
+        """Fires when ``channel`` has all that the log had at the time of the call.  Fails with
+        :class:`~afeed.core.errors.LogUnavailable` when that cannot be known."""
+        return Deferred.fromCoroutine(self._catch_up(channel))
+
     def _floor(self, channel: Channel) -> Deferred[int]:
         return Deferred.fromCoroutine(self.find_floor(channel))
 
@@ -237,54 +290,12 @@ class Hub:
 
     # -- IFeed
 
-    def page(self, event: str, limit: int, before: int | None = None) -> Deferred[FeedPage]:
+    def page(
+        self, event: str, limit: int, before: int | None = None, prompt: bool = False
+    ) -> Deferred[FeedPage]:
         """See :class:`~afeed.interfaces.IFeed`."""
-        return Deferred.fromCoroutine(self._page(self.channels[event], limit, before))
-
-    async def _page(self, channel: Channel, limit: int, before: int | None) -> FeedPage:
-        if not channel.ready:
-            return await self._page_without_log(channel.event, limit, before)
-        # One more than asked for tells whether there is an older page.
-        state = present(channel.newest_first(), limit + 1, before)
-        cursor, first = channel.cursor, channel.first
-        items = [_page_item(seq, change) for seq, change in state.posted]
-        if len(items) <= limit and first > 1:
-            bound = first if before is None else min(before, first)
-            try:
-                items += await self._older_items(channel.event, limit + 1 - len(items), bound, first, state)
-            except ArchiveUnavailable:
-                if not items:
-                    raise
-                return FeedPage(items, cursor, bound)  # what is at hand; the older page says what is wrong
-        older = items[limit - 1].seq if len(items) > limit else None
-        # Something may have been removed while the archive was asked.
-        shown = [found for found in items[:limit] if not channel.is_removed(found.item.id)]
-        return FeedPage(shown, cursor, older)
-
-    async def _page_without_log(self, event: str, limit: int, before: int | None) -> FeedPage:
-        """A log that was away from the start is no reason to show nothing: the archive has nearly all."""
-        archived = await self._archive.position(event)
-        if archived is None:
-            raise ArchiveUnavailable("neither the live log nor the archive can tell what was posted")
-        items = await self._archive.items(event, limit + 1, before)
-        older = items[limit - 1].seq if len(items) > limit else None
-        return FeedPage(items[:limit], f"{archived.epoch}:{archived.seq}", older)
-
-    async def _older_items(
-        self, event: str, limit: int, before: int, first: int, newer: Present
-    ) -> list[PageItem]:
-        """Up to ``limit`` items from the archive, corrected by what ``newer`` says of them."""
-        archived = await self._archive.position(event)
-        if archived is None or archived.seq < first - 1:
-            # What lies between is in the log alone; a page that left it out would hide posts.
-            raise ArchiveUnavailable("the archive is catching up with the live log")
-        found = await self._archive.items(event, limit + len(newer.removed), before)
-        items: list[PageItem] = []
-        for one in found:
-            edit = newer.edited.get(one.item.id)
-            if one.item.id not in newer.removed:
-                items.append(one if edit is None else _page_item(one.seq, edit))
-        return items[:limit]
+        work = feed_page(self.channels[event], self._archive, limit, before, prompt)
+        return Deferred.fromCoroutine(work)
 
     # -- IWitness
 
@@ -311,9 +322,3 @@ class Hub:
             )
         heads = {event: channel.cursor for event, channel in self.channels.items() if channel.ready}
         return Check(name="hub", state="ok", detail="Every event follows the live log.", data={"heads": heads})
-
-
-def _page_item(seq: int, change: Change) -> PageItem:
-    item = change.item()
-    assert item is not None
-    return PageItem(seq, item)

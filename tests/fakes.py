@@ -18,6 +18,7 @@ from afeed.core.straining import continues, fold
 from afeed.interfaces import (
     Head,
     IArchive,
+    ILead,
     ILiveLog,
     IWitness,
     Lineage,
@@ -26,6 +27,7 @@ from afeed.interfaces import (
     Recorded,
     Slice,
 )
+from afeed.livelog.sole_lease import SoleLease
 
 
 def an_item(number: int, text: str = "hello", handle: str | None = "ann") -> Item:
@@ -60,17 +62,34 @@ class _Event:
         return self.base + len(self.changes)
 
 
+@implementer(ILead)
+class FakeLead:
+    """A node's part among several: ``goes_on`` is what becomes of doubts, ``doubts`` has their tokens."""
+
+    def __init__(self) -> None:
+        self.token: str | None = "n 1"
+        self.goes_on = False
+        self.doubts: list[str] = []
+
+    def doubted(self, token: str) -> Deferred[bool]:
+        self.doubts.append(token)
+        return succeed(self.goes_on)
+
+
 @implementer(ILiveLog)
 class MemoryLog:
     """A live log in lists.
 
-    ``fault`` is an exception with which everything fails while it is set; ``trimmed`` records the calls of
-    :meth:`trim`, which leaves ``window`` changes; :meth:`renew` begins a new epoch.
+    ``fault`` is an exception with which everything fails while it is set; ``trouble`` is what health says is
+    wrong, None for nothing; ``trimmed`` records the calls of :meth:`trim`, which leaves ``window`` changes;
+    :meth:`renew` begins a new epoch.
     """
 
     def __init__(self, events: Sequence[str], window: int = 1_000_000) -> None:
         self.window = window
+        self.lease = SoleLease()
         self.fault: Exception | None = None
+        self.trouble: str | None = None
         self.trimmed: list[tuple[str, int]] = []
         self.events = {event: _Event() for event in events}
         self._watchers: list[Callable[[str], None]] = []
@@ -137,6 +156,9 @@ class MemoryLog:
             return fail(self.fault)
         return succeed(Head(self.events[event].epoch, self.events[event].head))
 
+    def refresh(self, event: str) -> Deferred[None]:
+        return succeed(None) if self.fault is None else fail(self.fault)
+
     def lineage(self, event: str) -> Deferred[Lineage]:
         if self.fault is not None:
             return fail(self.fault)
@@ -173,6 +195,8 @@ class MemoryLog:
         self.tell(event)
 
     def check(self) -> Check:
+        if self.trouble is not None:
+            return Check(name="live_log", state="failed", detail=self.trouble)
         return Check(name="live_log", state="ok", detail="in memory")
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from afeed.core.change import Change
 from afeed.core.cursor import Ancestor, Cursor, Gap, Resume
-from afeed.core.draft import Removed
+from afeed.core.draft import Posted, Removed
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.item import Item
+from afeed.core.outages import Outage
 from afeed.hub import Hub
 from afeed.interfaces import FeedPage, IFeed, IWitness, PageItem, Slice
-from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
+from tests.core.test_outages import OVER, a_gap
+from tests.fakes import MemoryArchive, MemoryLog, a_post, an_item, strain
 
 
 def render(item: Item) -> str:
@@ -34,6 +38,9 @@ class Listener:
 
     def ended(self, retry_ms: int) -> None:
         self.heard.append("ended")
+
+    def stalled(self) -> None:
+        self.heard.append("stalled")
 
 
 class HubTests(SynchronousTestCase):
@@ -123,6 +130,62 @@ class HubTests(SynchronousTestCase):
         self.assertEqual(hub.channels["e"].head, 4)
         self.assertEqual(hub.check().state, "ok")
 
+    def test_a_log_that_takes_nothing_is_told_within_a_second_and_so_is_its_end(self) -> None:
+        hub = self.start()
+        listener, channel = Listener(), hub.channels["e"]
+        channel.subscribers.append(listener)
+        for trouble in ("the disk is full", None):
+            self.log.trouble = trouble
+            self.assertEqual(listener.heard, [])
+            for _ in range(5):  # once, however long it lasts
+                self.clock.advance(1)
+            self.assertEqual((listener.heard, channel.stalled), (["stalled"], trouble is not None))
+            listener.heard.clear()
+
+    def test_a_log_that_cannot_be_followed_is_told_and_its_end_after_what_was_missed(self) -> None:
+        hub = self.start()
+        listener = Listener()
+        hub.channels["e"].subscribers.append(listener)
+        self.log.fault = LogUnavailable("gone")
+        self.log.tell("e")
+        self.assertEqual(listener.heard, [])
+        self.clock.advance(1)
+        self.assertEqual(listener.heard, ["stalled"])
+        self.log.fault = None
+        self.post(1, 2)
+        self.assertEqual(listener.heard, ["stalled", (1, 2), "stalled"])
+        self.assertFalse(hub.channels["e"].stalled)
+
+    def test_a_failure_that_is_over_at_once_is_told_to_nobody(self) -> None:
+        hub = self.start()
+        listener = Listener()
+        hub.channels["e"].subscribers.append(listener)
+        self.log.fault = LogUnavailable("gone")
+        self.log.tell("e")
+        self.log.fault = None
+        self.clock.advance(2)
+        self.assertEqual(listener.heard, [])
+
+    def test_one_event_that_is_not_followed_does_not_delay_the_others(self) -> None:
+        hub = self.start()
+        read = self.log.read
+        self.log.read = lambda event, *rest: (  # type: ignore[method-assign]
+            fail(LogUnavailable("gone")) if event == "other" else read(event, *rest)
+        )
+        self.log.tell("other")
+        self.clock.advance(1)
+        self.assertEqual({slug: one.stalled for slug, one in hub.channels.items()}, {"e": False, "other": True})
+
+    def test_a_log_that_cannot_even_say_how_it_is_does_not_end_the_looking(self) -> None:
+        hub = self.start()
+        check, self.log.check = self.log.check, lambda: 1 / 0  # type: ignore[method-assign,return-value]
+        self.clock.advance(1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.log.check = check  # type: ignore[method-assign]
+        self.log.trouble = "full"
+        self.clock.advance(1)
+        self.assertTrue(hub.channels["e"].stalled)
+
     def test_a_new_epoch_sends_everybody_away_and_knows_its_parent(self) -> None:
         hub = self.start()
         listener = Listener()
@@ -195,6 +258,69 @@ class HubTests(SynchronousTestCase):
         found = self.successResultOf(Deferred.fromCoroutine(channel.seek(Cursor("e1", 3))))
         self.assertEqual(found, Resume(3, None))
 
+    def test_a_position_that_another_node_has_told_already_is_no_gap(self) -> None:
+        hub = self.start()
+        channel = hub.channels["e"]
+        self.post(1, 3)
+        told, self.log._watchers[:] = list(self.log._watchers), []
+        self.post(4, 6)
+
+        def refresh(event: str) -> Deferred[None]:
+            for watcher in told:
+                watcher(event)
+            return succeed(None)
+
+        self.log.refresh = refresh  # type: ignore[method-assign]
+        self.assertEqual(channel.head, 3)
+        self.assertIsNone(channel.locate(Cursor("e1", 6)))
+        found = self.successResultOf(Deferred.fromCoroutine(channel.seek(Cursor("e1", 6))))
+        self.assertEqual((found, channel.head), (Resume(6, None), 6))
+
+    def test_an_epoch_that_another_node_knows_already_is_no_gap(self) -> None:
+        channel = self.start().channels["e"]
+        self.post(1, 3)
+        told, self.log._watchers[:] = list(self.log._watchers), []
+        self.log.renew("e", "e2", 3)
+        self.assertIsNone(channel.locate(Cursor("e2", 3)))
+        self.log._watchers[:] = told
+        self.assertEqual(
+            self.successResultOf(Deferred.fromCoroutine(channel.seek(Cursor("e2", 3)))), Resume(3, None)
+        )
+
+    def test_a_position_that_nobody_has_told_is_a_gap_once_the_log_was_asked(self) -> None:
+        channel = self.start().channels["e"]
+        self.post(1, 3)
+        for cursor, gap in (
+            (Cursor("e1", 5), Gap(4, 5, "future")),
+            (Cursor("e9", 2), Gap(None, None, "epoch")),
+        ):
+            self.assertIsNone(channel.locate(cursor))
+            found = self.successResultOf(Deferred.fromCoroutine(channel.seek(cursor)))
+            self.assertEqual(found, Resume(0, gap))
+
+    def test_nobody_is_told_of_a_gap_that_a_log_out_of_reach_might_deny(self) -> None:
+        hub = self.start()
+        self.post(1, 3)
+        channel = hub.channels["e"]
+        self.log.fault = LogUnavailable("no route")
+        self.failureResultOf(Deferred.fromCoroutine(channel.seek(Cursor("e1", 5))), LogUnavailable)
+
+    def test_who_asks_while_the_hub_reads_waits_for_it(self) -> None:
+        hub = self.start()
+        channel = hub.channels["e"]
+        waiting: Deferred[Slice] = Deferred()
+        read, self.log.read = self.log.read, lambda *_: waiting  # type: ignore[method-assign]
+        self.log.tell("e")
+        self.log.read = read  # type: ignore[method-assign]
+        self.post(1, 4)
+        seeking = Deferred.fromCoroutine(channel.seek(Cursor("e1", 4)))
+        gone = Deferred.fromCoroutine(channel.seek(Cursor("e1", 4)))
+        self.assertNoResult(seeking)
+        gone.cancel()
+        self.failureResultOf(gone, CancelledError)
+        waiting.callback(Slice("e1", 1, []))
+        self.assertEqual(self.successResultOf(seeking), Resume(4, None))
+
     def test_a_removal_outlives_the_window_until_the_archive_has_heard_of_it(self) -> None:
         self.post(1, 30)
         self.archive_all()
@@ -204,10 +330,42 @@ class HubTests(SynchronousTestCase):
         channel = hub.channels["e"]
         bodies = self.successResultOf(Deferred.fromCoroutine(channel.history(4, 1, rich=False)))
         self.assertIn(b'"redacted"', bodies[0])
-        hub.copied("e", 30)
-        self.assertTrue(channel.is_removed("push:5"))
+        for copied, unheard in ((30, {"push:5"}), (31, set())):
+            hub.copied("e", copied)
+            with channel.removals() as removed:
+                self.assertEqual(removed, unheard)
+
+    def test_what_is_removed_and_archived_while_history_is_read_is_not_told_any_more(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        channel = hub.channels["e"]
+        stale = self.successResultOf(self.archive.read("e", 4, 2))
+        reading: Deferred[list[Change]] = Deferred()
+        self.archive.read = lambda *_: reading  # type: ignore[method-assign]
+        self.log.append("e", None, [Removed("push:5")])
+        self.log.events["e"].base = 20  # the log answers for nothing below it
+        history = Deferred.fromCoroutine(channel.history(4, 2, rich=False))
+        self.assertNoResult(history)
+        self.log.append("e", None, [Removed("push:6")])
+        hub.copied("e", channel.head)
+        reading.callback(stale)
+        told = [json.loads(body)["type"] for body in self.successResultOf(history)]
+        self.assertEqual(told, ["redacted", "redacted"])
+        self.assertEqual(channel._reading, [])
+
+    def test_a_page_does_not_show_what_is_removed_and_archived_while_it_is_put_together(self) -> None:
+        self.post(1, 30)
+        self.archive_all()
+        hub = self.start(window=10)
+        stale = self.successResultOf(self.archive.items("e", 30, 6))
+        reading: Deferred[list[PageItem]] = Deferred()
+        self.archive.items = lambda *_: reading  # type: ignore[method-assign]
+        page = hub.page("e", 5, 6)
+        self.log.append("e", None, [Removed("push:5")])
         hub.copied("e", 31)
-        self.assertFalse(channel.is_removed("push:5"))
+        reading.callback(stale)
+        self.assertEqual(self.ids(self.successResultOf(page)), ["push:4", "push:3", "push:2", "push:1"])
 
     def test_a_removal_the_archive_has_not_heard_of_is_known_after_a_restart_too(self) -> None:
         self.post(1, 30)
@@ -260,6 +418,67 @@ class HubTests(SynchronousTestCase):
         self.assertEqual(hub.channels["e"].head, 600)
 
     # -- pages
+
+    def test_a_page_has_the_outages_between_its_posts(self) -> None:
+        hub = self.start()
+        self.post(1, 2)
+        self.log.append("e", None, [a_gap(1)])
+        self.post(3, 5)
+        self.log.append("e", None, [a_gap(1, OVER, "closed", 1), a_gap(2)])
+        self.assertEqual(self.page(hub).gaps, [Outage(8, a_gap(2)), Outage(3, a_gap(1, OVER, "closed", 1))])
+        page = self.page(hub, limit=3)
+        self.assertEqual((self.ids(page), page.older), (["push:5", "push:4", "push:3"], 4))
+        self.assertEqual(page.gaps, [Outage(8, a_gap(2))])
+        self.assertEqual([gap.seq for gap in self.page(hub, before=4).gaps], [3])
+
+    def test_outages_before_the_window_come_from_the_archive(self) -> None:
+        self.log.append("e", None, [a_gap(1, OVER), a_gap(2)])
+        self.post(1, 28)
+        self.archive_all()
+        hub = self.start(window=10)
+        self.assertEqual(self.page(hub).gaps, [Outage(30, a_gap(2))])
+        self.assertEqual([gap.seq for gap in self.page(hub, limit=50).gaps], [2, 1])
+
+    def test_outages_that_the_archive_could_not_tell_of_at_the_start_are_asked_for_again(self) -> None:
+        self.log.append("e", None, [a_gap(1)])
+        self.post(1, 28)
+        self.archive_all()
+        self.archive.fault = ArchiveUnavailable("down")
+        hub = self.start(window=10)
+        self.assertEqual(self.page(hub).gaps, [])
+        self.archive.fault = None
+        hub.copied("e", 29)
+        self.assertEqual(self.page(hub).gaps, [Outage(29, a_gap(1))])
+
+    def test_without_a_log_a_page_has_the_outages_of_the_archive(self) -> None:
+        self.post(1, 3)
+        self.log.append("e", None, [a_gap(1)])
+        self.archive_all()
+        self.log.fault = LogUnavailable("no route")
+        hub = self.start()
+        self.clock.advance(1)
+        page = self.page(hub)
+        self.assertEqual((len(page.items), page.gaps, page.stalled), (3, [Outage(4, a_gap(1))], True))
+
+    def test_a_page_says_whether_posts_are_delayed(self) -> None:
+        hub = self.start()
+        self.assertFalse(self.page(hub).stalled)
+        self.log.trouble = "full"
+        self.clock.advance(1)
+        self.assertTrue(self.page(hub).stalled)
+
+    def test_a_prompt_page_leaves_out_what_was_fetched_late(self) -> None:
+        hub = self.start()
+        late = [Posted(replace(an_item(n), created_at="2026-01-01T00:00:00Z"), "1") for n in range(3, 6)]
+        self.post(1, 2)
+        self.log.append("e", None, late)
+        self.post(6, 6)
+        for _ in range(2):  # from the window, and from the archive
+            page = self.successResultOf(hub.page("e", 3, prompt=True))
+            self.assertEqual(self.ids(page), ["push:6", "push:2", "push:1"])
+            self.assertEqual(self.ids(self.page(hub, limit=3)), ["push:6", "push:5", "push:4"])
+            self.archive_all()
+            hub = self.start(window=2)
 
     def test_without_a_log_a_page_shows_what_the_archive_has(self) -> None:
         self.post(1, 30)

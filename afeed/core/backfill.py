@@ -35,6 +35,8 @@ TOLD_S = 5.0
 MAX_SPANS = 8
 #: The word for an outage in the record.
 OUTAGE = "outage"
+#: The year 2200: the calendar goes on, but not much further than this.
+_END_OF_TIME = 7_258_118_400.0
 #: How often the position of a live stream is stored although nothing was posted.
 STORE_S = 30.0
 
@@ -120,9 +122,9 @@ class Ledger:
         """From what :meth:`position` gave before the last stop; what cannot be read counts as a first start."""
         try:
             found = _decode.decode(stored or "{}")
-            live_at = None if found.live_at is None else min(seconds(found.live_at), now)
+            live_at = None if found.live_at is None else min(_moment(found.live_at), now)
             spans = [
-                _again(seconds(from_), seconds(to), told, now) for from_, to, told in found.open[:MAX_SPANS]
+                _again(_moment(from_), _moment(to), told, now) for from_, to, told in found.open[:MAX_SPANS]
             ]
         except (msgspec.DecodeError, ValueError):
             live_at, spans = None, []
@@ -274,6 +276,14 @@ class Ledger:
             for span in self.spans
             if span.problem and span.told
         ]
+
+
+def _moment(text: str) -> float:
+    """A time that was stored; raises :class:`ValueError` for one that could not be stored again."""
+    moment = seconds(text)
+    if not 0 <= moment < _END_OF_TIME:
+        raise ValueError("this is no time of an outage")
+    return moment
 
 
 def _again(from_: float, to: float, told: bool, now: float) -> Span:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from afeed.core.change import EDITED, POSTED, REMOVED, Change
+from afeed.core.change import EDITED, POSTED, REMOVED, Change, seconds
+
+#: A post that is older than this when it is recorded, in seconds, was fetched after an outage; the projector
+#: view, which is about now, leaves it out (``LATE`` in ``static/view.js`` is the same).
+LATE_S = 15 * 60
+
+
+class _Written(msgspec.Struct):
+    created_at: str
+
+
+class _WithWritten(msgspec.Struct):
+    item: _Written
+
+
+_with_written = msgspec.json.Decoder(_WithWritten)
 
 
 class Present(msgspec.Struct):
@@ -22,13 +37,31 @@ class Present(msgspec.Struct):
     removed: set[str]
 
 
-def present(newest_first: Iterable[Change], limit: int, before: int | None = None) -> Present:
-    """Read changes from the head backwards until ``limit`` items first posted below ``before`` are found."""
+def is_late(posted: Change) -> bool:
+    """Whether the item that ``posted`` brought was fetched after an outage.  One that says nothing sensible of
+    when it was written was not."""
+    if posted.type != POSTED:
+        return False
+    try:
+        written = seconds(_with_written.decode(posted.stored).item.created_at)
+        return seconds(posted.at) - written > LATE_S
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return False
+
+
+def present(
+    newest_first: Iterable[Change],
+    limit: int,
+    before: int | None = None,
+    leave_out: Callable[[Change], bool] | None = None,
+) -> Present:
+    """Read changes from the head backwards until ``limit`` items first posted below ``before`` are found, those
+    not counted whose first posting is to be left out."""
     state = Present([], {}, set())
     for change in newest_first:
         if change.type == POSTED and change.id is not None:
             latest = state.edited.pop(change.id, change)
-            if before is None or change.seq < before:
+            if (before is None or change.seq < before) and not (leave_out and leave_out(change)):
                 state.posted.append((change.seq, latest))
                 if len(state.posted) == limit:
                     break

@@ -10,7 +10,7 @@ nothing is queued for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,7 +22,7 @@ from zope.interface import implementer
 from afeed.channel import Channel, Encode
 from afeed.core import framing
 from afeed.core.cursor import Cursor, Resume
-from afeed.core.errors import ArchiveUnavailable
+from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.interfaces import ISubscriber
 from afeed.transports.outlet import DirectOutlet, Outlet, outlet_for
 
@@ -50,6 +50,7 @@ class Viewer:
         "bucket",
         "outlet",
         "position",
+        "told",
     )
 
     def __init__(self, audience: Audience, transport: Any, hang_up: Callable[[], None]) -> None:
@@ -62,6 +63,8 @@ class Viewer:
         self._fetch_result: Deferred[None] | None = None
         self.position = 0
         self.bucket = 0
+        #: What this client knows of the channel's ``stalled``; None where that is uncertain.
+        self.told: bool | None = None
 
     def start(self, cursor: Cursor | None) -> None:
         """Say hello, tell of a gap if there is one, and go on from ``cursor``, from the head without one."""
@@ -82,7 +85,8 @@ class Viewer:
         channel = audience.channel
         assert channel.epoch is not None
         self.position = found.seq
-        greeting = audience.encode(framing.hello(channel.epoch, found.seq))
+        self.told = channel.stalled
+        greeting = audience.encode(framing.hello(channel.epoch, found.seq, channel.stalled))
         if found.gap is not None:
             greeting += audience.encode(framing.gap(found.gap, channel.cursor_at(found.seq)))
         if self._write(greeting):
@@ -147,6 +151,10 @@ class Viewer:
             self.position = page.last
             if not self._write(page.data):
                 return
+        if self.told != channel.stalled:  # that came about while it was reading
+            self.told = channel.stalled
+            if not self._write(audience.encode(framing.ping(channel.cursor, channel.stalled))):
+                return
         audience.live(self)
 
     async def _write_history(self) -> bool:
@@ -185,7 +193,7 @@ class Viewer:
         self._fetch_result = None
         if failure.check(CancelledError):
             return  # the client has left, or was sent away
-        if not failure.check(ArchiveUnavailable):
+        if not failure.check(ArchiveUnavailable, LogUnavailable):
             _log.failure("serving the history of {event} failed", failure, event=self._audience.channel.event)
         self.dismiss(ARCHIVE_RETRY_MS)
 
@@ -250,20 +258,24 @@ class Audience:
         if not (self._direct or self._buffered):
             return
         parts = []
-        position = first - 1
+        ends: list[tuple[int, int]] = []
+        size, position = 0, first - 1
         while position < last:
             page = self.channel.page(position, self.encode, self.rich)
             if page is None:  # more than a window at once: everybody has to read
                 self._all_behind(first - 1)
                 return
             parts.append(page.data)
-            position = page.last
-        self._write_to_all(b"".join(parts), first - 1, last)
+            size, position = size + len(page.data), page.last
+            ends.append((size, position))
+        self._write_to_all(b"".join(parts), first - 1, ends)
         self._delivered(last - first + 1, len(self._direct) + len(self._buffered))
 
-    def _write_to_all(self, data: bytes, before: int, after: int) -> None:
-        size = len(data)
-        behind: list[tuple[Viewer, bytes | None]] = []
+    def _write_to_all(self, data: bytes, before: int, ends: Sequence[tuple[int, int]]) -> None:
+        """Write messages to everybody who is live.  ``ends`` has for each message where it ends in ``data`` and
+        the position of who has it; ``before`` is everybody's position now."""
+        size, after = ends[-1]
+        behind: list[tuple[Viewer, int | None]] = []
         # The loop that ten thousand viewers wait for: no call but the send itself for a client that keeps up.
         for viewer, (transport, send) in self._direct.items():
             if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting:
@@ -276,14 +288,16 @@ class Audience:
             except OSError:
                 sent = 0  # the transport meets the same error when it tries, and ends the connection
             if sent != size:
-                behind.append((viewer, data[sent:]))
-        for viewer, rest in behind:
+                behind.append((viewer, sent))
+        for viewer, taken in behind:
             del self._direct[viewer]
-            if rest is None:
+            if taken is None:
                 viewer.fall_behind(before)
             else:
-                viewer.outlet.transport.write(rest)
-                viewer.fall_behind(after)
+                # The message it is in has to be completed; those after it are not held for this viewer.
+                end, position = next(found for found in ends if found[0] > taken)
+                viewer.outlet.transport.write(data[taken:end])
+                viewer.fall_behind(position)
         for viewer in tuple(self._buffered):
             if not viewer.write_live(data, before, after):
                 self._buffered.pop(viewer, None)
@@ -296,6 +310,18 @@ class Audience:
             viewer.position = position
             viewer._drained()
 
+    def stalled(self) -> None:
+        """See :class:`~afeed.interfaces.ISubscriber`.  Who is behind is not disturbed, but told once it
+        has caught up."""
+        live = [*self._direct, *self._buffered]
+        if not live:
+            return
+        stalled, head = self.channel.stalled, self.channel.head
+        ping = self.encode(framing.ping(self.channel.cursor, stalled))
+        self._write_to_all(ping, head, [(len(ping), head)])
+        for viewer in live:
+            viewer.told = stalled if viewer in self._direct or viewer in self._buffered else None
+
     def tick(self) -> None:
         """Once a second: ping a fifteenth of the viewers, cut off those of them that stopped reading."""
         bucket = self._buckets[self._ticks % PING_S]
@@ -303,7 +329,7 @@ class Audience:
         now = self.clock.seconds()
         if not bucket:
             return
-        ping = self.encode(framing.ping(self.channel.cursor))
+        ping = self.encode(framing.ping(self.channel.cursor, self.channel.stalled or None))
         head = self.channel.head
         for viewer in tuple(bucket):
             if viewer in self._direct or viewer in self._buffered:

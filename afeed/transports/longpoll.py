@@ -13,7 +13,7 @@ from zope.interface import implementer
 from afeed.channel import Channel
 from afeed.core import framing
 from afeed.core.cursor import Gap, Resume
-from afeed.core.errors import ArchiveUnavailable
+from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.http import Header, response_head
 from afeed.core.wheel import Wheel
 from afeed.interfaces import ISubscriber
@@ -26,6 +26,9 @@ _HEADERS: tuple[Header, ...] = (
     (b"X-Content-Type-Options", b"nosniff"),
 )
 RETRY: Header = (b"Retry-After", b"5")
+#: The longest that a poll waits, in seconds, while nothing new can be shown: whoever asks hears soon that this
+#: is over, also where a cache or another node answers.
+STALLED_WAIT_S = 4
 
 _log = Logger()
 
@@ -66,13 +69,25 @@ class Polls:
             wait = 0
         else:
             found = channel.locate(asked.cursor)
-            wait = asked.wait if exchange.method == b"GET" else 0
+            wait = self._wait(exchange, asked)
+            if channel.stalled:
+                wait = min(wait, STALLED_WAIT_S)
         if found is None or found.seq < channel.first - 1:
             self._from_history(exchange, asked, found, extra)
-        elif wait and found.seq == channel.head and found.gap is None:
+        else:
+            self._reply(exchange, asked, found, wait, extra)
+
+    def _reply(
+        self, exchange: Exchange, asked: Asking, found: Resume, wait: int, extra: tuple[Header, ...]
+    ) -> None:
+        if wait and found.seq == self._channel.head and found.gap is None:
             self._park(exchange, (found.seq, asked.limit, asked.rich), wait, extra)
         else:
             self._answer(exchange, found.seq, asked.limit, found.gap, asked.rich, extra)
+
+    @staticmethod
+    def _wait(exchange: Exchange, asked: Asking) -> int:
+        return asked.wait if exchange.method == b"GET" else 0
 
     def _answer(
         self, exchange: Exchange, after: int, limit: int, gap: Gap | None, rich: bool, extra: tuple[Header, ...]
@@ -97,15 +112,20 @@ class Polls:
             found = await channel.seek(asked.cursor)
         after = found.seq
         if after >= channel.first - 1:
-            self._answer(exchange, after, asked.limit, found.gap, asked.rich, extra)
+            self._reply(exchange, asked, found, self._wait(exchange, asked), extra)
             return
         bodies = await channel.history(after, asked.limit, asked.rich)
         last = after + len(bodies)
-        body = framing.updates(channel.cursor_at(last), bodies, found.gap, last < channel.head)
+        more = last < channel.head
+        body = framing.updates(channel.cursor_at(last), bodies, found.gap, more, channel.stalled)
         exchange.respond(200, (*_HEADERS, *extra), body)
 
     def _no_history(self, failure: Failure, exchange: Exchange, extra: tuple[Header, ...]) -> None:
         if failure.check(CancelledError):
+            return
+        if failure.check(LogUnavailable):
+            detail = "the live log is away, so nobody can tell whether you miss anything"
+            exchange.error(503, "log_unavailable", detail, (RETRY, *extra))
             return
         if not failure.check(ArchiveUnavailable):
             _log.failure("answering a poll of {event} failed", failure, event=self._channel.event)
@@ -121,6 +141,7 @@ class Polls:
         # ``wait`` is the longest that a client is prepared to wait.
         self._deadlines.set(exchange, self._clock.seconds() + max(0, wait - 2))
         exchange.gone = lambda: self._unpark(exchange)
+        exchange.hurry = lambda: self._time_is_over(exchange)
 
     def _unpark(self, exchange: Exchange) -> tuple[Header, ...]:
         question = self._question_of.pop(exchange)
@@ -129,14 +150,21 @@ class Polls:
         if not waiting:
             del self._parked[question]
         self._deadlines.discard(exchange)
-        exchange.gone = None
+        exchange.gone = exchange.hurry = None
         return extra
 
     def changed(self, first: int, last: int) -> None:
         """See :class:`~afeed.interfaces.ISubscriber`."""
         answered = len(self._question_of)
-        if not answered:
-            return
+        if answered:
+            self._answer_all()
+            self._delivered(last - first + 1, answered)
+
+    def stalled(self) -> None:
+        """See :class:`~afeed.interfaces.ISubscriber`.  Everybody who waits is answered, which tells them."""
+        self._answer_all()
+
+    def _answer_all(self) -> None:
         broken: list[Failure] = []
         for question in tuple(self._parked):
             body = self._body(question)
@@ -148,7 +176,6 @@ class Polls:
             _log.failure(
                 "{event}: answering {count} polls failed", failure, event=self._channel.event, count=len(broken)
             )
-        self._delivered(last - first + 1, answered)
 
     def _body(self, question: _Question) -> bytes | None:
         """The answer to ``question``; None when it has to be made for each who asks."""
@@ -203,8 +230,11 @@ class Polls:
     def tick(self) -> None:
         """Once a second: answer those whose time is over."""
         for exchange in self._deadlines.expired(self._clock.seconds()):
-            after, limit, rich = self._question_of[exchange]
-            self._answer(exchange, after, limit, None, rich, self._unpark(exchange))
+            self._time_is_over(exchange)
+
+    def _time_is_over(self, exchange: Exchange) -> None:
+        after, limit, rich = self._question_of[exchange]
+        self._answer(exchange, after, limit, None, rich, self._unpark(exchange))
 
     def ended(self, retry_ms: int) -> None:
         """See :class:`~afeed.interfaces.ISubscriber`.  Everybody is answered 503 and told when to ask again;

@@ -32,4 +32,5 @@ def open_stream(
         return
     viewer = Viewer(audience, transport, connection.close)
     exchange.gone = viewer.leave
+    exchange.hurry = connection.close
     viewer.start(cursor)

@@ -11,6 +11,7 @@ from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from afeed.core.cursor import Cursor
@@ -88,8 +89,21 @@ class FeedSocket(WebSocketServerProtocol):
             self._cut.cancel()
         super().connectionLost(reason)
 
+    def dataReceived(self, data: bytes) -> None:
+        if self.state != self.STATE_CLOSED:  # autobahn would keep it
+            super().dataReceived(data)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        # Autobahn cuts the connection once both sides have said goodbye; that could take our own words away.
+        super().dropConnection(abort and not self.wasClean)
+
     def _closeConnection(self, abort: bool = False) -> None:
-        super()._closeConnection(abort)
+        half = getattr(self.transport, "loseWriteConnection", None)
+        if abort or half is None or isinstance(self.transport, ProtocolWrapper):
+            super()._closeConnection(abort)
+        else:
+            # Closing with unread input takes the close frame away from a client that is sending still.
+            half()
         if not abort:
             self._cut_off_later()
 

@@ -107,7 +107,7 @@ class Pages:
     async def wall(self, request: IRequest, slug: str) -> bytes:
         """The projector view."""
         event = self._find(slug)
-        page = await self._feed.page(slug, WALL_ITEMS)
+        page = await self._feed.page(slug, WALL_ITEMS, prompt=True)
         address = f"{self._address}/{slug}"
         return self._send(request, self._renderer.wall(event, page, self._now(), address))
 

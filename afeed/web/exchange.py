@@ -20,7 +20,8 @@ class Exchange:
     """A parsed request on its connection.  Header names are lower case; ``client`` is the address of who asked,
     seen through trusted proxies.
 
-    ``gone`` is called without arguments when the client leaves before it was answered, and may be set;
+    ``gone`` is called without arguments when the client leaves before it was answered, and may be set; so may
+    ``hurry``, which is called when it sends nothing more and may have left: what has an end is to end now.
     ``last`` says that the client sends no other request on this connection.
     """
 
@@ -30,6 +31,7 @@ class Exchange:
         "connection",
         "gone",
         "headers",
+        "hurry",
         "internal",
         "last",
         "method",
@@ -59,6 +61,7 @@ class Exchange:
         self.internal = internal
         self.body = b""
         self.gone: Any = None
+        self.hurry: Any = None
         self.last = False
 
     @property

@@ -86,7 +86,7 @@ class Fragments:
             shared_by=None if item.shared_by is None else _person(item.shared_by),
             badge=_BADGES.get(item.source) or item.source.capitalize(),
             url=page_url(item.url),
-            time=_plain_time(item.created_at, self._timezone),
+            time=plain_time(item.created_at, self._timezone),
             lang=language(item.lang),
             length=_length(item.text),
             html=Markup(item.html),  # noqa: S704 - sanitised where the item was made
@@ -142,7 +142,7 @@ def _quoted(quote: Quote) -> dict[str, object]:
     }
 
 
-def _plain_time(created_at: str, timezone: tzinfo) -> str:
+def plain_time(created_at: str, timezone: tzinfo) -> str:
     """``2026-11-21 09:00`` at the event; what is no time, or none there, stays as it is."""
     try:
         return datetime.fromisoformat(created_at).astimezone(timezone).strftime("%Y-%m-%d %H:%M")

@@ -12,7 +12,7 @@ from typing import Any
 from typing import Protocol as Typed
 from wsgiref.handlers import format_date_time
 
-from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -54,7 +54,7 @@ class Router(Typed):
         refusal."""
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class HttpConnection(Protocol):
     """One HTTP/1.1 connection.  Requests are answered one at a time, in order; while one is, or while the
     client does not read its answers, nothing more is read than what came with it.
@@ -72,6 +72,7 @@ class HttpConnection(Protocol):
         self._busy: Exchange | None = None
         self._unparsed = b""
         self._refused = self._paused = self._choked = self._proceeding = self._ending = False
+        self._heard_all = False
         self._producing = True
         self.closing = False
 
@@ -116,7 +117,7 @@ class HttpConnection(Protocol):
         self._proceed()
 
     def _pause(self, wanted: bool) -> None:
-        if wanted != self._paused:
+        if wanted != self._paused and not self._heard_all:
             self._paused = wanted
             (self.transport.pauseProducing if wanted else self.transport.resumeProducing)()
 
@@ -162,6 +163,9 @@ class HttpConnection(Protocol):
         elif self._unparsed:
             data, self._unparsed = self._unparsed, b""
             reader.feed(data)
+        elif self._heard_all:
+            self.close()
+            return False
         elif reader.within:
             limit = HEAD_S if reader.within == "head" else REQUEST_S
             self._front.deadlines.set(self, reader.began + limit)
@@ -261,6 +265,7 @@ class HttpConnection(Protocol):
         transport = self.transport
         self._unregister()
         sending = self._refused or self._paused or self._reader.leaving is not None
+        sending = sending and not self._heard_all
         self._pause(False)
         half = getattr(transport, "loseWriteConnection", None)
         if sending and half is not None and not isinstance(transport, ProtocolWrapper):
@@ -269,6 +274,20 @@ class HttpConnection(Protocol):
         else:  # TLS ends with a handshake of its own, during which it reads on
             self._due_in(IDLE_S)
             transport.loseConnection()
+
+    def readConnectionLost(self) -> None:
+        """The client sends nothing more.  What it has asked for it gets, but it is not kept waiting for what is
+        yet to happen: one that has left altogether looks the same."""
+        self._heard_all = True
+        if self._ending:
+            self.transport.loseConnection()
+        elif self._busy is None:
+            self._proceed()
+        elif self._busy.hurry is not None:
+            self._busy.hurry()
+
+    def writeConnectionLost(self) -> None:
+        """Our own side is closed, as :meth:`close` wanted it."""
 
     def expired(self) -> None:
         """A deadline has passed."""

@@ -14,6 +14,7 @@ from afeed.interfaces import FeedPage
 from afeed.settings import Event
 from afeed.web.assets import Assets, compressed, tag_of
 from afeed.web.fragments import Fragments
+from afeed.web.marks import BLANKS, Mark, mark
 from afeed.web.schedule import calendar, days, status
 from afeed.web.templating import environment
 
@@ -78,6 +79,15 @@ TROUBLES = {
 }
 
 
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One entry of a page: an item as HTML, or the mark of an outage."""
+
+    seq: int
+    fragment: Markup | None = None
+    mark: Mark | None = None
+
+
 @attrs.define
 class _Kept:
     page: FeedPage
@@ -116,6 +126,8 @@ class Renderer:
                 cursor=page.cursor,
                 older=page.older,
                 before=before,
+                stalled=page.stalled,
+                blanks=BLANKS,
             )
 
         if before is not None:
@@ -128,10 +140,11 @@ class Renderer:
         def render() -> str:
             return self._wall.render(
                 event=event,
-                entries=self._entries(event, page),
+                entries=self._entries(event, page)[:WALL_ITEMS],
                 cursor=page.cursor,
                 limit=WALL_ITEMS,
                 address=address,
+                blanks=BLANKS,
             )
 
         return self._keep(("wall", event.slug), page, status(event, now), render)
@@ -140,9 +153,15 @@ class Renderer:
         """An error page."""
         return self._trouble.render(trouble=trouble).encode()
 
-    def _entries(self, event: Event, page: FeedPage) -> list[tuple[int, Markup]]:
+    def _entries(self, event: Event, page: FeedPage) -> list[Entry]:
+        """Items and marks, newest first; a mark with the seq of an item stands above it."""
         render = self._fragments(event).render
-        return [(entry.seq, Markup(render(entry.item))) for entry in page.items]  # noqa: S704 - from item.html
+        items = [
+            Entry(seq=one.seq, fragment=Markup(render(one.item)))  # noqa: S704 - from item.html
+            for one in page.items
+        ]
+        marks = [Entry(seq=one.seq, mark=mark(one.gap, event.timezone)) for one in page.gaps]
+        return sorted([*marks, *items], key=lambda entry: -entry.seq)
 
     def _keep(self, key: tuple[str, str], page: FeedPage, status: str, render: Callable[[], str]) -> Document:
         """The document made last time, as long as it would come out the same: a hall full of people asks for

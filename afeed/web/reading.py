@@ -58,11 +58,12 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read ``data``; the attributes tell what that led to."""
+        upgraded: int | None = None
         try:
             self._parser.feed_data(data)
             self._count(len(data))
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
+            upgraded = upgrade.args[0]
         except Refused as refusal:
             self.refusal = refusal
         except httptools.HttpParserCallbackError as error:
@@ -74,6 +75,9 @@ class RequestReader:
                 self.refusal = Refused(413, "too_large", "the body is larger than anything taken here")
             else:
                 self.refusal = bad_request(f"this is not an HTTP/1.1 request: {error}")
+        # Not among the handlers: there the parser's next error would hide the refusal that it stands for.
+        if upgraded is not None:
+            self._upgrade(data[upgraded:])
 
     def forget(self) -> None:
         """Nothing more will come: let go of the parser and of the connection, which refer back to this."""

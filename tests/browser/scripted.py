@@ -39,6 +39,7 @@ class ScriptedServer:
         self.mute: set[str] = set()
         self.asked: list[tuple[str, str | None]] = []
         self.gap: dict[str, Any] | None = None
+        self.stalled = False
         self._viewers: list[_Viewer] = []
         self._port: IListeningPort | None = None
 
@@ -78,6 +79,11 @@ class ScriptedServer:
         for viewer in list(self._viewers):
             viewer.send(message)
 
+    def stall(self, stalled: bool) -> None:
+        """Tell everyone, and whoever comes, that posts are delayed, or no longer."""
+        self.stalled = self.feed.stalled = stalled
+        self.send({"type": "ping", "cursor": self.head, "stalled": stalled})
+
     def drop(self) -> None:
         """Close every connection without a word."""
         for viewer in list(self._viewers):
@@ -101,7 +107,8 @@ class ScriptedServer:
         if viewer.transport_name in self.mute:
             return
         missed = self.since(since)
-        viewer.send({"type": "hello", "epoch": self.epoch, "cursor": since or self.head})
+        hello = {"type": "hello", "epoch": self.epoch, "cursor": since or self.head}
+        viewer.send(hello | ({"stalled": True} if self.stalled else {}))
         if self.gap is not None:
             viewer.send({"type": "gap", **self.gap})
         if missed:
@@ -217,6 +224,7 @@ class _Root(Resource):
                 "gap": self._script.gap,
                 "more": False,
             }
+            | ({"stalled": True} if self._script.stalled else {})
         ).encode()
 
     def _refuse(self, request: Request) -> bytes:

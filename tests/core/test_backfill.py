@@ -164,7 +164,11 @@ class RecordTests(SynchronousTestCase):
 
 class PositionTests(SynchronousTestCase):
     def test_a_first_start_looks_back_a_quarter_of_an_hour_and_records_nothing(self) -> None:
-        for stored in (None, "", "nonsense", "{}", "[]", '{"live_at":"yesterday"}', '{"live_at":7}'):
+        ends = (
+            '{"live_at":"0001-01-01T00:00:00Z"}',
+            '{"live_at":"2026-11-21T17:00:05Z","open":[["2026-11-21T16:00:00Z","9999-12-31T23:59:59.9999Z",true]]}',
+        )
+        for stored in (None, "", "nonsense", "{}", "[]", '{"live_at":"yesterday"}', '{"live_at":7}', *ends):
             ledger = Ledger.restored("x", stored, NOON)
             self.assertIsNone(ledger.regained(NOON + 1, NOON + 1))
             search = ledger.search(NOON + 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.core.draft import Draft, Removed
-from afeed.core.present import present
-from tests.fakes import MemoryLog, a_post
+from afeed.core.change import POSTED, Change, compose
+from afeed.core.draft import Draft, Posted, Removed, prepare
+from afeed.core.present import is_late, present
+from tests.fakes import MemoryLog, a_post, an_item
 
 
 class PresentTests(SynchronousTestCase):
@@ -39,3 +41,28 @@ class PresentTests(SynchronousTestCase):
         newest = reversed(log.events["e"].changes[2:])
         state = present(newest, 10)
         self.assertEqual((state.posted, list(state.edited), state.removed), ([], ["push:1"], {"push:2"}))
+
+
+class LateTests(SynchronousTestCase):
+    def posted(self, created_at: str, at: str = "2026-11-22T12:00:00.000Z") -> Change:
+        item = msgspec.structs.replace(an_item(1), created_at=created_at)
+        return Change.decode(1, compose(prepare(Posted(item, "1")), POSTED, at))
+
+    def test_what_took_more_than_a_quarter_of_an_hour_is_late(self) -> None:
+        self.assertFalse(is_late(self.posted("2026-11-22T11:45:00Z")))
+        self.assertTrue(is_late(self.posted("2026-11-22T11:44:59Z")))
+        self.assertTrue(is_late(self.posted("2026-11-22T06:44:59-05:00")))
+        self.assertFalse(is_late(self.posted("2026-11-22T12:30:00Z")))
+
+    def test_what_says_nothing_sensible_of_its_time_is_not(self) -> None:
+        for created_at in ("", "yesterday", "0000-00-00T00:00:00Z", "2026-11-22", "1e9"):
+            is_late(self.posted(created_at))
+        self.assertFalse(is_late(self.posted("yesterday")))
+        self.assertFalse(is_late(Change(1, "2026-11-22T12:00:00.000Z", POSTED, "x:1", "1", b"{}")))
+
+    def test_what_is_left_out_is_not_counted(self) -> None:
+        log = MemoryLog(["e"])
+        log.append("e", None, [a_post(number) for number in range(1, 9)])
+        newest = reversed(log.events["e"].changes)
+        state = present(newest, 3, leave_out=lambda change: change.seq % 2 == 0)
+        self.assertEqual([seq for seq, _ in state.posted], [7, 5, 3])

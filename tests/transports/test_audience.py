@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import settings
@@ -15,7 +16,9 @@ from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveUnavailable
 from afeed.hub import Hub
 from afeed.transports.audience import PING_S, STALL_S, Audience, Viewer
+from afeed.transports.outlet import DirectOutlet
 from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
+from tests.transports.test_outlet import FakeTransport
 from tests.transports.viewing import Pipe, line
 
 WINDOW = 6
@@ -24,11 +27,11 @@ WINDOW = 6
 class Hall:
     """One event with an audience, a log that is trimmed to a small window, and an archive that may be late."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
         self.clock = Clock()
-        self.log = MemoryLog(["e"], window=WINDOW)
+        self.log = MemoryLog(["e"], window=window)
         self.archive = MemoryArchive()
-        self.hub = Hub({"e": lambda item: item.text}, self.log, self.archive, self.clock, WINDOW)
+        self.hub = Hub({"e": lambda item: item.text}, self.log, self.archive, self.clock, window)
         self.hub.start()
         self.channel = self.hub.channels["e"]
         self.delivered: list[tuple[int, int]] = []
@@ -114,6 +117,22 @@ class AudienceTests(SynchronousTestCase):
         while slow.held:
             slow.drain()
         self.assertEqual(slow.seqs(), list(range(1, 51)))
+
+    def test_for_a_reader_that_stops_one_message_is_held_and_not_what_came_with_it(self) -> None:
+        hall = Hall(window=1000)
+        transport = FakeTransport(10_000, 30, 10_000_000, 10_000_000)
+        viewer = Viewer(hall.audience, Pipe(), transport.unregisterProducer)
+        viewer.outlet = DirectOutlet(transport, viewer._drained)
+        viewer.start(None)
+        hall.post(450)
+        held = len(b"".join(transport._tempDataBuffer))
+        page = hall.channel.page(0, line, False)
+        assert page is not None
+        self.assertEqual((held, viewer.position), (len(page.data) - 30, 200))
+        transport.empty()
+        messages = [json.loads(text) for text in transport.socket.sent.splitlines()]
+        seqs = [change["seq"] for message in messages for change in message.get("changes", ())]
+        self.assertEqual(seqs, list(range(1, 451)))
 
     def test_a_reader_that_does_not_come_back_is_cut_off_and_forgotten(self) -> None:
         slow, quick = self.hall.watch(room=10), self.hall.watch()

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from afeed.core.item import Author, Item
+from afeed.core.outages import Outage
 from afeed.interfaces import FeedPage, IFeed, PageItem
 from afeed.settings import Event
 
@@ -43,19 +44,27 @@ def make_item(number: int = 1, **other: Any) -> Item:
 
 @implementer(IFeed)
 class FakeFeed:
-    """A feed of whatever items it is given, newest last; ``failure`` is raised instead of any answer."""
+    """A feed of whatever items it is given, newest last; ``failure`` is raised instead of any answer.  ``gaps``
+    and ``stalled`` are on every page."""
 
     def __init__(self, *items: Item, epoch: str = "k3f9") -> None:
         self.items = list(items)
         self.epoch = epoch
         self.failure: Exception | None = None
+        self.gaps: list[Outage] = []
+        self.stalled = False
+        self.prompt: list[bool] = []
         self.asked: list[tuple[str, int, int | None]] = []
 
-    def page(self, event: str, limit: int, before: int | None = None) -> Deferred[FeedPage]:
+    def page(
+        self, event: str, limit: int, before: int | None = None, prompt: bool = False
+    ) -> Deferred[FeedPage]:
         self.asked.append((event, limit, before))
+        self.prompt.append(prompt)
         if self.failure is not None:
             return fail(self.failure)
         numbered = [PageItem(seq, item) for seq, item in enumerate(self.items, 1)]
         visible = [entry for entry in reversed(numbered) if before is None or entry.seq < before]
         older = visible[limit - 1].seq if len(visible) > limit else None
-        return succeed(FeedPage(visible[:limit], f"{self.epoch}:{len(self.items)}", older))
+        cursor = f"{self.epoch}:{len(self.items)}"
+        return succeed(FeedPage(visible[:limit], cursor, older, tuple(self.gaps), self.stalled))

@@ -6,15 +6,18 @@ import gzip
 import json
 from datetime import date
 
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource
 from zope.interface.verify import verifyObject
 
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
+from afeed.core.outages import Outage
 from afeed.interfaces import IFeed
 from afeed.settings import Server
 from afeed.web.app import Pages
+from tests.core.test_outages import OVER, a_gap
 from tests.web.client import Answer, NoAnswer, ask
 from tests.web.markup import Elements
 from tests.web.samples import NOW, FakeFeed, make_event, make_item
@@ -63,7 +66,8 @@ class EventPageTests(PagesCase):
         self.assertEqual(
             [article["id"] for article in found.named("article")], ["item-push:3", "item-push:2", "item-push:1"]
         )
-        self.assertEqual([entry["data-seq"] for _, entry in found.classed("entry")], ["3", "2", "1"])
+        seqs = [entry["data-seq"] for _, entry in found.classed("entry") if "data-seq" in entry]
+        self.assertEqual(seqs, ["3", "2", "1"])
         ((_, stream),) = found.classed("stream")
         self.assertEqual(
             (stream["data-slug"], stream["data-cursor"], stream["data-mode"]), ("rehearsal", "k3f9:3", "live")
@@ -84,6 +88,65 @@ class EventPageTests(PagesCase):
         found = Elements(self.get("/rehearsal?before=3").text)
         ((_, stream),) = found.classed("stream")
         self.assertEqual(stream["data-mode"], "older")
+
+    def test_an_outage_is_a_mark_between_the_posts(self) -> None:
+        self.feed.gaps = [Outage(3, a_gap(5, OVER, "closed", 2)), Outage(1, a_gap(1))]
+        for path in ("/rehearsal", "/rehearsal/wall"):
+            shown, _, _ = self.get(path).text.partition("</section>")
+            parts = (
+                'id="gap-x-2026-11-22T00:05:00Z"',
+                "item-push:3",
+                "item-push:2",
+                'id="gap-x-2026-11-22T00:01',
+            )
+            places = [shown.index(part) for part in (*parts, "item-push:1")]
+            self.assertEqual(places, sorted(places))
+            text = " ".join(Elements(shown).text.split())
+            self.assertIn(
+                "X could not be reached from 2026-11-22 00:05 to 2026-11-22 00:09. "
+                "2 posts from that time came later.",
+                text,
+            )
+            self.assertIn("Nothing can be fetched from X since 2026-11-22 00:01. Its posts will follow.", text)
+
+    def test_every_kind_of_outage_has_its_sentence(self) -> None:
+        for gap, sentence in (
+            (a_gap(1, OVER), "Posts from that time may be missing."),
+            (a_gap(1, OVER, "closed", 0), "There were no posts in that time."),
+            (a_gap(1, OVER, "closed", 1), "One post from that time came later."),
+        ):
+            self.feed.gaps = [Outage(3, gap)]
+            shown, _, _ = self.get("/rehearsal").text.partition("</section>")
+            self.assertIn(sentence, shown)
+
+    def test_a_hostile_source_in_a_mark_runs_nothing(self) -> None:
+        for text in ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'):
+            gap = a_gap(1)
+            self.feed.gaps = [Outage(3, structs.replace(gap, source=text, from_=text, to=text))]
+            found = Elements(self.get("/rehearsal").text)
+            self.assertEqual(found.dangers(), [])
+            self.assertIn(text.lower()[:8], found.text.lower())
+
+    def test_a_mark_changes_the_tag(self) -> None:
+        before = self.get("/rehearsal").headers["etag"]
+        self.feed.gaps = [Outage(3, a_gap(1))]
+        after = self.get("/rehearsal").headers["etag"]
+        self.feed.gaps = [Outage(3, a_gap(1, OVER))]
+        self.assertEqual(len({before, after, self.get("/rehearsal").headers["etag"]}), 3)
+
+    def test_a_page_that_is_loaded_during_a_delay_says_so(self) -> None:
+        def note() -> dict[str, str | None]:
+            ((_, found),) = Elements(self.get("/rehearsal").text).classed("delayed")
+            return found
+
+        self.assertIn("hidden", note())
+        self.feed.stalled = True
+        self.assertNotIn("hidden", note())
+
+    def test_the_wall_asks_for_no_late_posts(self) -> None:
+        self.get("/rehearsal")
+        self.get("/rehearsal/wall")
+        self.assertEqual(self.feed.prompt, [False, True])
 
     def test_a_page_number_that_is_none_is_refused(self) -> None:
         for query in ("", "x", "0", "-1", "1e3", "0x10", "%D9%A1", "9007199254740992", "1" * 400):

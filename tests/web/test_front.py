@@ -418,6 +418,13 @@ class UpgradeTests(HouseCase):
         )
         self.assertEqual([answer.status for answer in caller.answers], [201, 200])
 
+    def test_a_refused_request_right_behind_one_that_asks_for_another_protocol(self) -> None:
+        caller = self.house.call(
+            request("/readyz", "Connection: Upgrade", "Upgrade: h2c") + b"GET / HTTP/1.1\r\nHost: evil\r\n\r\n"
+        )
+        self.assertEqual([answer.status for answer in caller.answers], [200, 421])
+        self.assertTrue(caller.closed)
+
     def test_a_websocket_nowhere(self) -> None:
         caller = self.house.call(request("/nowhere", *UPGRADE))
         self.assertEqual((caller.answer.status, caller.answer.error), (404, "not_found"))
@@ -547,4 +554,42 @@ class RealConnectionTests(TestCase):
         await eventually(live.reactor, lambda: live.house.stages.viewers()["e", "poll"] == 5)
         for wire in live.wires:
             wire.transport.abortConnection()
+        await eventually(live.reactor, live.house.nobody_is_left)
+
+    async def half_closed(self, live: LiveHouse, data: bytes) -> bytes:
+        """What a client receives that sends ``data`` and closes its side, until the other is closed too."""
+        wire = await live.connect(data)
+        wire.transport.loseWriteConnection()
+        await wire.until(lambda: wire.closed, live.reactor)
+        return wire.received
+
+    async def test_a_client_that_closes_its_side_behind_its_requests_gets_every_answer(self) -> None:
+        kept: list[Exchange] = []
+        live = await self.open(pages=kept.append)
+        live.house.post(2)
+        push = request("/e/items", *AUTHORIZED, method="POST", body=b'{"id":"9","text":"x"}')
+        for data, statuses in (
+            (request("/readyz"), [200]),
+            (request("/readyz") + request("/e/updates?since=e1:0") + push, [200, 200, 201]),
+            (request("/readyz") + b"GET /ready", [200]),
+            (b"nonsense\r\n\r\n", [400]),
+            (b"", []),
+        ):
+            received = await self.half_closed(live, data)
+            self.assertEqual([answer.status for answer in answers(received)], statuses, data)
+        wire = await live.connect(request("/e"))
+        wire.transport.loseWriteConnection()
+        await eventually(live.reactor, lambda: bool(kept))
+        (connection,) = live.house.front.connections
+        await eventually(live.reactor, lambda: connection._heard_all)
+        kept[0].json(200, {"late": True})
+        await wire.until(lambda: wire.closed, live.reactor)
+        self.assertEqual(answers(wire.received)[0].json, {"late": True})
+
+    async def test_a_client_that_closes_its_side_is_not_kept_waiting_for_news(self) -> None:
+        live = await self.open()
+        polled = await self.half_closed(live, request("/e/updates?since=e1:0&wait=30"))
+        self.assertEqual(answers(polled)[0].json["changes"], [])
+        streamed = await self.half_closed(live, request("/e/stream"))
+        self.assertIn(b"event: hello", streamed)
         await eventually(live.reactor, live.house.nobody_is_left)

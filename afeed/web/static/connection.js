@@ -24,6 +24,9 @@
 // often; the first that speaks takes over.  The position (messages.js) is one for all of them, so nothing is
 // lost or shown twice.
 //
+// Beside the state there is one word from the server, wherever we are connected: `stalled`, new posts cannot be
+// shown for now.  It comes with hello, pings and polls (docs/protocol.rst), and is told on like the state.
+//
 // Delays grow with full jitter: a random part of 1, 2, 4 ... 30 seconds.  Waking up (the tab is shown, the
 // network is back) ends any wait, and replaces a connection that has been silent for longer than a ping.
 
@@ -68,13 +71,16 @@ export class Connection {
    * @param {import("./messages.js").Position} options.position
    * @param {{name: string, open: Function, silence: number}[]} options.ladder  transports, best first
    * @param {(changes: object[]) => void} options.show   what is new, in order
-   * @param {(state: string, transport: string) => void} options.tell  called when either changes
+   * @param {boolean} options.stalled  what the page was rendered with
+   * @param {(state: string, transport: string, stalled: boolean) => void} options.tell  called when any of them
+   *   changes
    */
-  constructor({ url, position, ladder, show, tell }) {
+  constructor({ url, position, ladder, show, stalled, tell }) {
     this.url = url;
     this.position = position;
     this.ladder = ladder;
     this.show = show;
+    this.stalled = stalled;
     this.tell = tell;
     this.state = "connecting";
     this.rung = 0;
@@ -111,7 +117,7 @@ export class Connection {
   }
 
   report() {
-    this.tell(this.state, this.transport.name);
+    this.tell(this.state, this.transport.name, this.stalled);
   }
 
   wake() {
@@ -196,8 +202,16 @@ export class Connection {
   }
 
   absorb(message) {
+    if (message.type === "hello" || message.type === "ping") this.hold(message.stalled === true);
     const fresh = this.position.take(message);
     if (fresh.length > 0) this.show(fresh);
+  }
+
+  /** Whether new posts are held up. */
+  hold(stalled) {
+    if (stalled === this.stalled) return;
+    this.stalled = stalled;
+    this.report();
   }
 
   fail({ retryMs, badCursor = false } = {}) {

@@ -40,6 +40,7 @@ function goLive() {
     limit: Number(limit ?? LIMIT),
   });
   const line = document.getElementById("connection");
+  const delayed = document.getElementById("delayed");
   const only = new URLSearchParams(location.search).get("transport");
   const chosen = transports.filter((transport) => transport.name === only);
   new Connection({
@@ -47,13 +48,18 @@ function goLive() {
     position: new Position(cursor),
     ladder: chosen.length > 0 ? chosen : transports,
     show: (changes) => stream.show(changes),
-    tell: (state, transport) => {
-      const shown = { asking: "waiting", live: transport === "poll" ? "polling" : "live" }[state] ?? state;
-      const away = shown === "waiting" && !navigator.onLine;
-      line.textContent = words.connection[away ? "offline" : shown];
-      line.dataset.state = state === "asking" ? "waiting" : state;
+    stalled: delayed?.hidden === false,
+    tell: (state, transport, stalled) => {
+      const lost = state === "asking" || state === "waiting";
+      const live = stalled ? "stalled" : transport === "poll" ? "polling" : "live";
+      const shown = lost ? (navigator.onLine ? "waiting" : "offline") : state === "live" ? live : state;
+      line.textContent = words.connection[shown];
+      line.dataset.state = lost ? "waiting" : state;
       line.dataset.transport = transport;
+      line.classList.toggle("stalled", shown === "stalled");
       line.hidden = false;
+      // Without a connection nobody knows, and that is the news.
+      if (delayed !== null) delayed.hidden = lost || !stalled;
     },
   }).start();
 }

@@ -32,10 +32,9 @@ export function relative(moment, now) {
   return words.hours(Math.floor(age / HOUR));
 }
 
-/** An RFC 3339 time as the time of day where the reader is. */
-export function timeOfDay(text) {
-  const moment = Date.parse(text);
-  return Number.isNaN(moment) ? text : clock.format(moment);
+/** `moment` as a clock where the reader is would have shown it, with its date unless that is clear. */
+function onTheClock(moment, now) {
+  return Math.abs(now - moment) < 12 * HOUR ? clock.format(moment) : sameYear.format(moment);
 }
 
 /** Bring every `<time>` below `root` up to date. */
@@ -43,7 +42,7 @@ export function refresh(root, now = Date.now()) {
   for (const element of root.querySelectorAll("time")) {
     const moment = Date.parse(element.dateTime);
     if (Number.isNaN(moment)) continue;
-    const text = relative(moment, now);
+    const text = (element.classList.contains("clock") ? onTheClock : relative)(moment, now);
     if (element.textContent !== text) element.textContent = text;
     if (!element.title) element.title = exact.format(moment);
   }

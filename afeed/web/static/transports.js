@@ -65,8 +65,8 @@ class Refusal extends Error {
 /**
  * Ask once, and wait for up to `wait` seconds for something new.
  *
- * Resolves to `{more, some}` after handing over what came: whether more can be had at once, and whether
- * anything came.  Rejects with a Refusal, or with whatever fetch has to say.  Once `signal` is aborted nothing
+ * Resolves to `{more, some, stalled}` after handing over what came: whether more can be had at once, whether
+ * anything came, and whether new posts are held up, which is handed over as a ping says it.  Rejects with a Refusal, or with whatever fetch has to say.  Once `signal` is aborted nothing
  * is handed over any more.
  */
 export async function ask({ url, cursor, message }, wait, signal) {
@@ -74,7 +74,9 @@ export async function ask({ url, cursor, message }, wait, signal) {
   if (signal.aborted) return {};
   if (body.gap) message({ type: "gap", ...body.gap });
   message({ type: "changes", cursor: body.cursor, changes: body.changes });
-  return { more: body.more, some: body.changes.length > 0 };
+  const stalled = body.stalled === true;
+  message({ type: "ping", cursor: body.cursor, stalled });
+  return { more: body.more, some: body.changes.length > 0, stalled };
 }
 
 async function fetchJson(address, milliseconds, signal) {
@@ -98,12 +100,14 @@ function polling(waitSeconds) {
     const control = new AbortController();
     // The first answer comes at once and shows that this transport works.
     let wait = 0;
+    let held = false;
     const run = async () => {
       while (!control.signal.aborted) {
         const asked = Date.now();
-        const { more, some } = await ask(way, wait, control.signal);
+        const { more, some, stalled } = await ask(way, wait, control.signal);
         // Somebody on the way may not let an answer wait: then this is a plain poll.
-        const hasty = wait > 0 && !some && Date.now() - asked < HASTY;
+        const hasty = wait > 0 && !some && stalled === held && Date.now() - asked < HASTY;
+        held = stalled;
         if (!more && (hasty || waitSeconds === 0)) await sleep(pace(), control.signal);
         wait = waitSeconds;
       }

@@ -5,7 +5,7 @@
 // posts wait behind a button, so that nothing moves under their eyes.  The page holds at most `limit` posts;
 // older ones are behind the "Older posts" link, which always goes on exactly where the page ends.
 
-import { refresh, timeOfDay } from "./times.js";
+import { refresh } from "./times.js";
 import { words } from "./words.js";
 
 /** Scrolled down by less than this many pixels still counts as being at the top. */
@@ -147,23 +147,11 @@ export class Stream {
   }
 
   sourceGap(change, fresh) {
-    const name = words.sources[change.source.split(":")[0]] ?? change.source;
-    const text = words.sourceGap[change.state](
-      name,
-      timeOfDay(change.from),
-      change.to && timeOfDay(change.to),
-      change.fetched,
-    );
-    const id = `gap-${change.source}-${change.from}`;
+    const entry = mark(change);
     const known =
-      document.getElementById(id) ?? [...this.pending, ...fresh].find((entry) => entry.id === id);
-    if (known) {
-      known.firstElementChild.textContent = text;
-      return;
-    }
-    const entry = note(text);
-    entry.id = id;
-    fresh.push(entry);
+      document.getElementById(entry.id) ?? [...this.pending, ...fresh].find((other) => other.id === entry.id);
+    if (known) known.replaceChildren(...entry.childNodes);
+    else fresh.push(entry);
   }
 }
 
@@ -199,6 +187,22 @@ function replace(entry, fragment) {
   entry.classList.remove("new", "edited");
   void entry.offsetWidth; // so that the same animation may run again
   entry.classList.add("edited");
+}
+
+/** The mark of an outage of a source, from the server's template (gap.html, as marks.py fills it in). */
+function mark({ source, from, to, state, fetched }) {
+  const filled = ["none", "one"][fetched] ?? "some";
+  const kind = state === "closed" ? filled : to === null ? "ongoing" : "open";
+  const entry = document.querySelector(`template[data-gap="${kind}"]`).content.firstElementChild.cloneNode(true);
+  const name = source.split(":")[0];
+  const fill = (part, members) => Object.assign(entry.querySelector(part) ?? {}, members);
+  entry.id = `gap-${source}-${from}`;
+  fill(".source", { textContent: name.charAt(0).toUpperCase() + name.slice(1) });
+  fill(".from", { dateTime: from, textContent: from });
+  fill(".to", { dateTime: to, textContent: to });
+  fill(".fetched", { textContent: fetched });
+  refresh(entry);
+  return entry;
 }
 
 function note(...content) {
