@@ -3,10 +3,12 @@
 # make lint     ruff and mypy
 # make format   let ruff write the code as `make lint` wants it
 # make bench    the measurements; writes bench/results.rst
+# make chaos    every fault, for hours, and a table of what came of it; CHAOS='kills --seed 7' for some of it
 # make clean    remove what the other commands made, your data in var/ excepted
 
 VENV ?= .venv
 TESTS ?= tests
+CHAOS ?=
 JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -15,7 +17,7 @@ PYTHON_CODE := afeed twisted tests bench scripts .ci
 SOURCES := setup.cfg pyproject.toml MANIFEST.in README.rst LICENSE \
     $(shell find afeed twisted -type f -not -path '*/__pycache__/*' -not -name dropin.cache)
 
-.PHONY: run install programs test lint lint-code lint-layout lint-types format bench clean FORCE
+.PHONY: run install programs test lint lint-code lint-layout lint-types format bench chaos clean FORCE
 
 run: install
 	@echo "Starting afeed: open http://127.0.0.1:8080/ in a browser; Ctrl-C ends it"
@@ -47,6 +49,10 @@ format: $(VENV)/dev.stamp
 
 bench: $(VENV)/test.stamp programs
 	$(BIN)/python -m bench
+
+# CHAOS=--list says what there is; make test runs the short form.
+chaos: $(VENV)/test.stamp programs
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 clean:
 	rm -rf $(VENV) build dist afeed.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis

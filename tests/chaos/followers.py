@@ -6,13 +6,17 @@ Each runs in a thread of its own, so that what it believes does not depend on th
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
 import threading
+from array import array
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from typing import Any
+
+from tests.chaos.verdict import digest
 
 TIMEOUT_S = 20.0
 
@@ -23,8 +27,11 @@ FAULTS = (OSError, HTTPException, ValueError, EOFError)
 class Follower(threading.Thread):
     """Keeps the position and the record; a subclass knows one transport.
 
-    :ivar given: ``(epoch, seq, type, id)`` of every change, in the order in which they came.
-    :ivar gaps: the gaps it was told of; :ivar connections: how often it had to connect.
+    :ivar seqs: the seq of every change it was given, in the order in which they came; ``digests`` what each
+        said (:func:`~tests.chaos.verdict.digest`).
+    :ivar gaps: the gaps it was told of; ``connections``: how often it had to connect.
+    :ivar void: how many changes it was given that are not part of the record any more, because a new epoch took
+        their numbers back and it was told so; ``seqs`` and ``digests`` do not have them.
     """
 
     transport = ""
@@ -34,10 +41,16 @@ class Follower(threading.Thread):
         self.port = port
         self.slug = slug
         self.cursor = "0"
-        self.given: list[tuple[str, int, str, str | None]] = []
+        self.seqs = array("q")
+        self.digests = array("Q")
         self.gaps: list[dict[str, Any]] = []
         self.connections = 0
+        self.void = 0
         self._stopping = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
+        self._asleep = threading.Event()
+        self._socket: socket.socket | None = None
 
     @property
     def seq(self) -> int:
@@ -45,18 +58,41 @@ class Follower(threading.Thread):
         return int(self.cursor.rpartition(":")[2])
 
     def stop(self) -> None:
+        """Returns when it has ended; what it was given by then stays."""
         self._stopping.set()
+        self._awake.set()
+        self._cut()
         self.join(TIMEOUT_S + 5)
         assert not self.is_alive(), f"the {self.transport} follower did not end"
 
+    def sleep(self) -> None:
+        """Cut the connection and make no other before :meth:`wake`."""
+        self._asleep.clear()
+        self._awake.clear()
+        self._cut()
+        assert self._asleep.wait(TIMEOUT_S + 5), f"the {self.transport} follower does not rest"
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    def _cut(self) -> None:
+        """It may be waiting for the next message, which is up to fifteen seconds away."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
     def run(self) -> None:
         while not self._stopping.is_set():
+            if not self._awake.is_set():
+                self._asleep.set()
+                self._awake.wait()
+                continue
             self.connections += 1
             try:
                 for message in self.messages():
                     self.take(message)
-                    if self._stopping.is_set():
-                        return
+                    if self._stopping.is_set() or not self._awake.is_set():
+                        break
             except FAULTS:
                 pass
             self._stopping.wait(0.05)
@@ -66,11 +102,15 @@ class Follower(threading.Thread):
         kind = message["type"]
         if kind == "gap":
             self.gaps.append(message)
+            if message["reason"] == "epoch" and message["from"] is not None:
+                while self.seqs and self.seqs[-1] >= message["from"]:
+                    self.seqs.pop()
+                    self.digests.pop()
+                    self.void += 1
         if kind == "changes":
-            epoch = message["cursor"].partition(":")[0]
             for change in message["changes"]:
-                item = change.get("item")
-                self.given.append((epoch, change["seq"], change["type"], item["id"] if item else None))
+                self.seqs.append(change["seq"])
+                self.digests.append(digest(change))
         if message.get("cursor") is not None:
             self.cursor = message["cursor"]
 
@@ -85,6 +125,8 @@ class Poller(Follower):
     def messages(self) -> Iterator[dict[str, Any]]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         try:
+            connection.connect()
+            self._socket = connection.sock
             while True:
                 connection.request("GET", f"/{self.slug}/updates?since={self.cursor}&wait=2")
                 answer = connection.getresponse()
@@ -104,6 +146,8 @@ class EventStream(Follower):
     def messages(self) -> Iterator[dict[str, Any]]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         try:
+            connection.connect()
+            self._socket = connection.sock
             connection.request("GET", f"/{self.slug}/stream", headers={"Last-Event-ID": self.cursor})
             answer = connection.getresponse()
             if answer.status != 200:
@@ -125,6 +169,7 @@ class WebSocket(Follower):
 
     def messages(self) -> Iterator[dict[str, Any]]:
         with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S) as connection:
+            self._socket = connection
             key = base64.b64encode(os.urandom(16)).decode()
             connection.sendall(
                 f"GET /{self.slug}/ws?since={self.cursor} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"

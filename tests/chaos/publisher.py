@@ -15,6 +15,7 @@ class Publisher(threading.Thread):
     """Pushes ``rate`` items a second in batches of five, each batch until it has been accepted.
 
     :ivar accepted: the id and seq of every item that was answered 201, the first time it was.
+    :ivar refused: status and error of every other answer.
     """
 
     def __init__(self, port: int, slug: str, rate: float) -> None:
@@ -36,9 +37,8 @@ class Publisher(threading.Thread):
         connection: HTTPConnection | None = None
         due = time.monotonic()
         while not self._stopping.is_set():
-            batch = [
-                {"id": f"{self._next + n}", "text": f"Item {self._next + n} \N{SNOWMAN}"} for n in range(5)
-            ]
+            ids = [str(self._next + n) for n in range(5)]
+            batch = [{"id": id_, "text": self.text_of(f"push:{id_}")} for id_ in ids]
             self._next += len(batch)
             done = False
             while not done and not self._stopping.is_set():
@@ -53,6 +53,11 @@ class Publisher(threading.Thread):
                     self._stopping.wait(0.02)
             due = max(due + self.pause, time.monotonic() - 1)
             self._stopping.wait(max(0.0, due - time.monotonic()))
+
+    @staticmethod
+    def text_of(item_id: str) -> str:
+        """What it sends as the text of an item."""
+        return f"Item {item_id.removeprefix('push:')} \N{SNOWMAN}"
 
     def _push(self, connection: HTTPConnection, batch: list[dict[str, str]]) -> bool:
         headers = {"Authorization": f"Bearer {PUSH_TOKEN}", "Content-Type": "application/json"}

@@ -299,11 +299,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", default="simulated-token", help="the bearer token (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.0, help="invented posts a second (default: none)")
     parser.add_argument("--keepalive", type=float, default=20.0, help="seconds (default: %(default)g)")
+    parser.add_argument("--streams", type=int, default=1, help="streams at a time (default: %(default)d)")
 
 
 def serve(reactor: Any, options: argparse.Namespace) -> str:
     """Listen on ``options.port``; what to tell who started it."""
-    simulator = XSimulator(reactor, time.time, token=options.token, keepalive_s=options.keepalive)
+    simulator = XSimulator(
+        reactor,
+        time.time,
+        token=options.token,
+        keepalive_s=options.keepalive,
+        max_streams=options.streams,
+    )
     reactor.listenTCP(options.port, simulator.site(), interface="127.0.0.1")
     if options.rate > 0:
         LoopingCall(simulator.invented, Random()).start(1.0 / options.rate, now=False)

@@ -360,6 +360,13 @@ class ControlDelete(ControlPost):
         return b"deleted\n"
 
 
+class ControlStreams(ControlPost):
+    """``POST /control/streams``: how many are open."""
+
+    def render_POST(self, request: Request) -> bytes:
+        return b"%d\n" % len(self._simulator.streams)
+
+
 class ControlFault(ControlPost):
     """``POST /control/fault``: ``name`` and its options; without one it lists them."""
 
@@ -393,6 +400,7 @@ class Root(Resource):
             b"/control/post": ControlPost(simulator),
             b"/control/delete": ControlDelete(simulator),
             b"/control/fault": ControlFault(simulator),
+            b"/control/streams": ControlStreams(simulator),
         }
 
     def getChild(self, path: bytes, request: Request) -> Resource:

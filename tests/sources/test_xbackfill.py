@@ -16,7 +16,7 @@ from afeed.pipeline import Intake
 from afeed.settings import Secret, XAccount
 from afeed.sources.x import SETTLE_S, XStream
 from afeed.sources.xbackfill import MAX_PAGES
-from tests.fakes import MemoryLog
+from tests.fakes import FakeLead, MemoryLog
 from tests.sources.xcase import NOW, TOKEN, RecordingSink, XCase
 
 #: So long after the stream is live again everything has been found.
@@ -29,7 +29,7 @@ class BackFillCase(XCase):
     def setUp(self) -> None:
         self.live_log = MemoryLog(["aea", "conf"])
         super().setUp()
-        self.sink: Any = Intake(self.live_log, self.clock, Metrics(self.now), self.now)
+        self.sink: Any = Intake(self.live_log, self.clock, Metrics(self.now), self.now, FakeLead())
 
     def make(self, http: Any) -> XStream:
         account = XAccount(bearer_token=Secret(TOKEN), api_url="http://api.example/")
