@@ -199,6 +199,16 @@ class Viewer:
                 self._socket, selectors.EVENT_WRITE if self._outgoing else selectors.EVENT_READ, self
             )
 
+    @property
+    def state(self) -> str:
+        """Where and how the viewer is, for whoever has to find out why it got nothing."""
+        if self._socket is None:
+            return "away"
+        reading = "reads" if self.receives else "does not read"
+        sent = f", {len(self._outgoing)} bytes not sent" if self._outgoing else ""
+        silence = self._crowd.now - self._heard
+        return f"{self.transport} at node {self._node.number}, {reading}, silent for {silence:.0f} s{sent}"
+
     def check(self) -> None:
         """Give up a connection that has been silent for too long."""
         if self._socket is not None and self.receives and self._crowd.now - self._heard > SILENCE_S:
@@ -347,6 +357,7 @@ class Crowd:
         """From now on nobody dawdles, until all have everything up to ``head``.  What they do not have when
         nobody has got any further for ``seconds`` is lost."""
         self.habits = STEADY
+        refused, breaks = Counter(self.refusals), self.breaks
         for viewer in self.viewers:
             viewer.disconnect(back_in=0.0)
 
@@ -362,7 +373,8 @@ class Crowd:
             if has < head:
                 self.tally.fault(
                     "lost",
-                    f"{viewer.reader.name} ({viewer.transport}) did not get beyond {has} of {head}",
+                    f"{viewer.reader.name} ({viewer.state}) did not get beyond {has} of {head}; meanwhile of all "
+                    f"{dict(self.refusals - refused)} were refused, {self.breaks - breaks} broke",
                     head - has,
                 )
 
