@@ -373,8 +373,8 @@ class Crowd:
             if has < head:
                 self.tally.fault(
                     "lost",
-                    f"{viewer.reader.name} ({viewer.state}) did not get beyond {has} of {head}; meanwhile of all "
-                    f"{dict(self.refusals - refused)} were refused, {self.breaks - breaks} broke",
+                    f"{viewer.reader.name} ({viewer.state}) did not get beyond {has} of {head}; meanwhile "
+                    f"{dict(self.refusals - refused)} of all were refused, {self.breaks - breaks} broke",
                     head - has,
                 )
 
