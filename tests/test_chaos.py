@@ -33,13 +33,13 @@ class TableTests(SynchronousTestCase):
             self.assertFalse(KEPT_ROW._replace(**broken).clean, broken)
 
     def test_the_table_has_a_line_for_each_row_and_the_remarks_below(self) -> None:
-        rows = [KEPT_ROW, Row("flood", 4, 1, 20, 3, 0, 0, "gaps: 1", 2.25)]
+        rows = [KEPT_ROW, Row("flood", 4, 1, 20, 3, 0, 0, "gaps: 1", 2.25, 0.5, 9.04)]
         self.assertEqual(
             rendered(rows),
-            "fault      seed  faults  deliveries  lost  repeated  reordered  recovery s  verdict\n"
-            "---------  ----  ------  ----------  ----  --------  ---------  ----------  -------\n"
-            "power cut    17   1,000   1,234,567     0         0          0              kept\n"
-            "flood         4       1          20     3         0          0         2.2  BROKEN\n"
+            "fault      seed  faults  deliveries  lost  repeated  reordered  back s  red s  green s  verdict\n"
+            "---------  ----  ------  ----------  ----  --------  ---------  ------  -----  -------  -------\n"
+            "power cut    17   1,000   1,234,567     0         0          0                          kept\n"
+            "flood         4       1          20     3         0          0     2.2    0.5      9.0  BROKEN\n"
             "flood, seed 4: gaps: 1",
         )
 

@@ -19,7 +19,7 @@ from tests.servers.process import wait_until
 from tests.servers.proxy import Proxy
 from tests.servers.redis import Redis
 
-#: What is promised, in seconds: DESIGN's promises 4 and 8.
+#: What is promised, in seconds.
 RECOVERY_S = 5.0
 HEALTH_S = 10.0
 TOLD_S = 5.0

@@ -39,6 +39,10 @@ class Row(NamedTuple):
     #: The longest time from the end of a fault until everything was served again (seconds), None where there is
     #: nothing to recover from.
     recovery_s: float | None = None
+    #: The longest that a check of ``/healthz`` took to turn red after a fault, and green after its end (seconds);
+    #: None where no check has to.
+    red_s: float | None = None
+    green_s: float | None = None
 
     @property
     def clean(self) -> bool:
@@ -109,7 +113,19 @@ def scenarios() -> dict[str, Scenario]:
     return dict(sorted(_registered.items()))
 
 
-COLUMNS = ("fault", "seed", "faults", "deliveries", "lost", "repeated", "reordered", "recovery s", "verdict")
+COLUMNS = (
+    "fault",
+    "seed",
+    "faults",
+    "deliveries",
+    "lost",
+    "repeated",
+    "reordered",
+    "back s",
+    "red s",
+    "green s",
+    "verdict",
+)
 
 
 def rendered(rows: Iterable[Row]) -> str:
@@ -124,13 +140,13 @@ def rendered(rows: Iterable[Row]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    recovery = "" if row.recovery_s is None else f"{row.recovery_s:.1f}"
+    times = (row.recovery_s, row.red_s, row.green_s)
     counts = (row.faults, row.deliveries, row.lost, row.repeated, row.reordered)
     return [
         row.name,
         str(row.seed),
         *(f"{count:,}" for count in counts),
-        recovery,
+        *("" if time is None else f"{time:.1f}" for time in times),
         "kept" if row.clean else "BROKEN",
     ]
 

@@ -89,7 +89,7 @@ class NginxServer(ServerProcess):
 
     def _configuration(self, node_ports: Sequence[int]) -> str:
         text = CONFIGURATION.read_text("utf-8")
-        node = "    server 127.0.0.1:8080 max_fails=2 fail_timeout=5s;\n"
+        node = "    server 127.0.0.1:8080 max_fails=2 fail_timeout=1s;\n"
         text = replace_once(text, node, "".join(node.replace("8080", str(port)) for port in node_ports))
         text = replace_once(text, "listen 80;", f"listen 127.0.0.1:{self.plain_port};")
         text = replace_once(text, "listen [::]:80;", "")
