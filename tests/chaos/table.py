@@ -39,7 +39,7 @@ class Row(NamedTuple):
     #: The longest time from the end of a fault until everything was served again (seconds), None where there is
     #: nothing to recover from.
     recovery_s: float | None = None
-    #: The longest that a check of ``/healthz`` took to turn red after a fault, and green after its end (seconds);
+    #: The longest that a check of ``/healthz`` took to turn red after a fault, and green after its end (s);
     #: None where no check has to.
     red_s: float | None = None
     green_s: float | None = None
