@@ -54,14 +54,17 @@ class Crash(NamedTuple):
 
 class Result(NamedTuple):
     """What became of a target: how many different ``outcomes``, CPU microseconds for a case (making it
-    included), milliseconds of the slowest, and how much memory was in use at the end that was not before."""
+    included), milliseconds of the slowest, how much memory was in use (KB) after the first fifth of the cases
+    and how much more at the end, and seconds by the clock."""
 
     name: str
     cases: int
     outcomes: int
     micros: float
     slowest_ms: float
+    warm_kb: int
     grown_kb: int
+    seconds: float
     crashes: tuple[Crash, ...]
 
     @property
@@ -72,12 +75,13 @@ class Result(NamedTuple):
         verdict = "ok" if self.sound else f"{len(self.crashes)} crashes" if self.crashes else "grows"
         return (
             f"{self.name:<12} {self.cases:>9,} {self.outcomes:>9,} {self.micros:>8.0f} "
-            f"{self.slowest_ms:>10.1f} {self.grown_kb:>8,}  {verdict}"
+            f"{self.slowest_ms:>10.1f} {self.warm_kb:>9,} {self.grown_kb:>8,} {self.seconds:>7.0f}  {verdict}"
         )
 
 
 HEADING = (
-    f"{'target':<12} {'cases':>9} {'outcomes':>9} {'us/case':>8} {'slowest ms':>10} {'grew KB':>8}  verdict"
+    f"{'target':<12} {'cases':>9} {'outcomes':>9} {'us/case':>8} {'slowest ms':>10} {'RSS KB':>9} "
+    f"{'grew KB':>8} {'seconds':>7}  verdict"
 )
 
 
@@ -100,7 +104,7 @@ def run(target: Target, cases: int, seed: int) -> Result:
     with ExitStack() as stack:
         stack.enter_context(_collected_seldom())
         check = target.open(stack)
-        started = time.process_time()
+        started, opened = time.process_time(), clock()
         for number in range(cases):
             if number == warm:
                 before = resident_kb()
@@ -121,9 +125,11 @@ def run(target: Target, cases: int, seed: int) -> Result:
                 outcomes.add(outcome)
                 mutator.learn(case)
         spent = time.process_time() - started
+        seconds = clock() - opened
         grown = resident_kb() - before if before else 0
     found = tuple(crashes.values())
-    return Result(target.name, cases, len(outcomes), spent / cases * 1e6, slowest * 1000, grown, found)
+    micros = spent / cases * 1e6
+    return Result(target.name, cases, len(outcomes), micros, slowest * 1000, before, grown, seconds, found)
 
 
 def _cpu(check: Check, case: bytes) -> float:
