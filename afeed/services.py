@@ -42,6 +42,7 @@ class Supervised:
     def start(self) -> None:
         """Run from now on."""
         self._stopping = False
+        self._broke = None
         self._running = Deferred.fromCoroutine(self._keep())
         self._running.addErrback(lambda failure: failure.trap(CancelledError) and None)
 

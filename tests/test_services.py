@@ -40,7 +40,7 @@ class SupervisedTests(SynchronousTestCase):
         self.supervised = Supervised("x", self.component.run, self.clock, Random(7))
         self.supervised.start()
 
-    def fail(self, error: Exception | None = None) -> None:  # type: ignore[override]
+    def break_it(self, error: Exception | None = None) -> None:
         self.component.runs[-1].errback(error or ZeroDivisionError("a secret value"))
 
     def restarted_after(self) -> float:
@@ -54,7 +54,7 @@ class SupervisedTests(SynchronousTestCase):
         self.assertEqual((len(self.component.runs), self.supervised.broken()), (1, None))
 
     def test_what_breaks_is_logged_told_and_started_again(self) -> None:
-        self.fail()
+        self.break_it()
         broken = self.supervised.broken()
         assert broken is not None
         self.assertEqual((broken.name, broken.state), ("x", "failed"))
@@ -75,7 +75,7 @@ class SupervisedTests(SynchronousTestCase):
     def test_the_delay_doubles_up_to_a_minute_with_jitter(self) -> None:
         waits = []
         for _ in range(9):
-            self.fail()
+            self.break_it()
             waits.append(self.restarted_after())
         self.flushLoggedErrors(ZeroDivisionError)
         for wait, base in zip(waits, (1, 2, 4, 8, 16, 32, 60, 60, 60), strict=True):
@@ -84,10 +84,10 @@ class SupervisedTests(SynchronousTestCase):
 
     def test_after_a_good_run_the_delay_begins_anew(self) -> None:
         for _ in range(5):
-            self.fail()
+            self.break_it()
             self.restarted_after()
         self.clock.advance(RESTART_MOST_S + 1)
-        self.fail()
+        self.break_it()
         self.assertLess(self.restarted_after(), 1.4)
         self.flushLoggedErrors(ZeroDivisionError)
 
@@ -100,10 +100,17 @@ class SupervisedTests(SynchronousTestCase):
         self.successResultOf(self.supervised.stop())
 
     def test_stop_while_it_waits_to_be_started_again(self) -> None:
-        self.fail()
+        self.break_it()
         self.successResultOf(self.supervised.stop())
         self.flushLoggedErrors(ZeroDivisionError)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_stop_while_it_waits_does_not_leave_it_red_for_the_next_term(self) -> None:
+        self.break_it()
+        self.successResultOf(self.supervised.stop())
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.supervised.start()
+        self.assertEqual((len(self.component.runs), self.supervised.broken()), (2, None))
 
     def test_stop_without_a_start(self) -> None:
         self.successResultOf(Supervised("y", self.component.run, self.clock, Random(7)).stop())
@@ -141,20 +148,20 @@ class SupervisedTests(SynchronousTestCase):
         self.assertEqual(runs, [1])
 
     def test_a_cancellation_that_nobody_asked_for_is_a_defect_and_does_not_end_it_for_ever(self) -> None:
-        self.fail(CancelledError())
+        self.break_it(CancelledError())
         self.assertEqual(len(self.flushLoggedErrors(CancelledError)), 1)
         self.assertIsNotNone(self.supervised.broken())
         self.clock.advance(1.3)
         self.assertEqual(len(self.component.runs), 2)
 
     def test_a_lost_lease_is_no_defect_and_it_rests_until_it_is_started_again(self) -> None:
-        self.fail(LeaseLost("another node runs the sources"))
+        self.break_it(LeaseLost("another node runs the sources"))
         self.clock.advance(100)
         self.assertEqual((len(self.component.runs), self.supervised.broken()), (1, None))
         self.successResultOf(self.supervised.stop())
         self.supervised.start()
         self.assertEqual(len(self.component.runs), 2)
-        self.fail()
+        self.break_it()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertIsNotNone(self.supervised.broken())
 
