@@ -121,8 +121,8 @@ class Viewer:
             self.leave()
             self._transport.abortConnection()
 
-    def write_live(self, data: bytes, before: int, after: int) -> bool:
-        """Write what takes a live viewer from ``before`` to ``after``; False when that put it behind."""
+    def write_live(self, data: bytes, after: int) -> bool:
+        """Write what takes a live viewer to the position ``after``; False when that put it behind."""
         taken = self.outlet.write(data)
         if not taken:
             self.position = after
@@ -274,7 +274,7 @@ class Audience:
     def _write_to_all(self, data: bytes, before: int, ends: Sequence[tuple[int, int]]) -> None:
         """Write messages to everybody who is live.  ``ends`` has for each message where it ends in ``data`` and
         the position of who has it; ``before`` is everybody's position now."""
-        size, after = ends[-1]
+        size = ends[-1][0]
         behind: list[tuple[Viewer, int | None]] = []
         # The loop that ten thousand viewers wait for: no call but the send itself for a client that keeps up.
         for viewer, (transport, send) in self._direct.items():
@@ -299,8 +299,17 @@ class Audience:
                 viewer.outlet.transport.write(data[taken:end])
                 viewer.fall_behind(position)
         for viewer in tuple(self._buffered):
-            if not viewer.write_live(data, before, after):
+            self._write_each(viewer, data, ends)
+
+    def _write_each(self, viewer: Viewer, data: bytes, ends: Sequence[tuple[int, int]]) -> None:
+        """Write messages to a viewer whose transport takes everything, and holds what it cannot send: no more
+        than the message that filled it."""
+        start = 0
+        for end, position in ends:
+            if not viewer.write_live(data[start:end], position):
                 self._buffered.pop(viewer, None)
+                return
+            start = end
 
     def _all_behind(self, position: int) -> None:
         viewers = [*self._direct, *self._buffered]
@@ -333,7 +342,7 @@ class Audience:
         head = self.channel.head
         for viewer in tuple(bucket):
             if viewer in self._direct or viewer in self._buffered:
-                if not viewer.write_live(ping, head, head):
+                if not viewer.write_live(ping, head):
                     self._direct.pop(viewer, None)
                     self._buffered.pop(viewer, None)
             else:

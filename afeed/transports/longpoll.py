@@ -70,8 +70,6 @@ class Polls:
         else:
             found = channel.locate(asked.cursor)
             wait = self._wait(exchange, asked)
-            if channel.stalled:
-                wait = min(wait, STALLED_WAIT_S)
         if found is None or found.seq < channel.first - 1:
             self._from_history(exchange, asked, found, extra)
         else:
@@ -85,9 +83,11 @@ class Polls:
         else:
             self._answer(exchange, found.seq, asked.limit, found.gap, asked.rich, extra)
 
-    @staticmethod
-    def _wait(exchange: Exchange, asked: Asking) -> int:
-        return asked.wait if exchange.method == b"GET" else 0
+    def _wait(self, exchange: Exchange, asked: Asking) -> int:
+        """How long the answer may wait, in seconds.  Who sends nothing more may have left."""
+        if exchange.method != b"GET" or exchange.connection.heard_all:
+            return 0
+        return min(asked.wait, STALLED_WAIT_S) if self._channel.stalled else asked.wait
 
     def _answer(
         self, exchange: Exchange, after: int, limit: int, gap: Gap | None, rich: bool, extra: tuple[Header, ...]

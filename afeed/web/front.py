@@ -72,7 +72,7 @@ class HttpConnection(Protocol):
         self._busy: Exchange | None = None
         self._unparsed = b""
         self._refused = self._paused = self._choked = self._proceeding = self._ending = False
-        self._heard_all = False
+        self.heard_all = False
         self._producing = True
         self.closing = False
 
@@ -117,7 +117,7 @@ class HttpConnection(Protocol):
         self._proceed()
 
     def _pause(self, wanted: bool) -> None:
-        if wanted != self._paused and not self._heard_all:
+        if wanted != self._paused and not self.heard_all:
             self._paused = wanted
             (self.transport.pauseProducing if wanted else self.transport.resumeProducing)()
 
@@ -163,7 +163,7 @@ class HttpConnection(Protocol):
         elif self._unparsed:
             data, self._unparsed = self._unparsed, b""
             reader.feed(data)
-        elif self._heard_all:
+        elif self.heard_all:
             self.close()
             return False
         elif reader.within:
@@ -265,7 +265,7 @@ class HttpConnection(Protocol):
         transport = self.transport
         self._unregister()
         sending = self._refused or self._paused or self._reader.leaving is not None
-        sending = sending and not self._heard_all
+        sending = sending and not self.heard_all
         self._pause(False)
         half = getattr(transport, "loseWriteConnection", None)
         if sending and half is not None and not isinstance(transport, ProtocolWrapper):
@@ -278,7 +278,7 @@ class HttpConnection(Protocol):
     def readConnectionLost(self) -> None:
         """The client sends nothing more.  What it has asked for it gets, but it is not kept waiting for what is
         yet to happen: one that has left altogether looks the same."""
-        self._heard_all = True
+        self.heard_all = True
         if self._ending:
             self.transport.loseConnection()
         elif self._busy is None:

@@ -134,6 +134,16 @@ class AudienceTests(SynchronousTestCase):
         seqs = [change["seq"] for message in messages for change in message.get("changes", ())]
         self.assertEqual(seqs, list(range(1, 451)))
 
+    def test_nor_is_it_where_the_transport_takes_everything(self) -> None:
+        hall = Hall(window=1000)
+        pipe = hall.watch(room=30)
+        pipe.drain()
+        hall.post(450)
+        self.assertEqual(pipe.seqs(), list(range(1, 201)))
+        while pipe.held:
+            pipe.drain()
+        self.assertEqual(pipe.seqs(), list(range(1, 451)))
+
     def test_a_reader_that_does_not_come_back_is_cut_off_and_forgotten(self) -> None:
         slow, quick = self.hall.watch(room=10), self.hall.watch()
         self.hall.post(1)

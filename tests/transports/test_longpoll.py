@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveUnavailable
 from afeed.settings import Server
+from afeed.transports.longpoll import STALLED_WAIT_S
 from tests.fakes import a_post
 from tests.web.serving import TOKEN, Caller, House, request, seqs
 
@@ -214,6 +215,33 @@ class WaitingTests(PollCase):
         self.assertEqual(caller.received, b"")
         self.house.pass_time(3)
         self.assertEqual(caller.answer.status, 200)
+
+    def known_elsewhere(self) -> tuple[Caller, Deferred[None]]:
+        """A poll from a position that only another node has told; the answer of the log when it is asked."""
+        asked: Deferred[None] = Deferred()
+        self.house.log.refresh = lambda event: asked
+        caller = self.house.call(request("/e/updates?since=e1:3&wait=30"))
+        self.house.post(3)
+        return caller, asked
+
+    def test_a_position_that_only_another_node_knew_may_be_waited_at(self) -> None:
+        caller, asked = self.known_elsewhere()
+        asked.callback(None)
+        self.assertEqual((caller.received, self.waiting()), (b"", 1))
+
+    def test_so_may_it_while_posts_are_delayed_but_not_for_long(self) -> None:
+        caller, asked = self.known_elsewhere()
+        self.house.log.trouble = "the disk is full"
+        self.house.pass_time(1)
+        asked.callback(None)
+        self.house.pass_time(STALLED_WAIT_S)
+        self.assertIs(caller.answer.json["stalled"], True)
+
+    def test_who_closed_its_side_while_the_log_was_asked_gets_its_answer_at_once(self) -> None:
+        caller, asked = self.known_elsewhere()
+        caller.protocol.readConnectionLost()
+        asked.callback(None)
+        self.assertEqual(caller.answer.json["changes"], [])
 
     def test_a_change_answers_everybody_with_the_same_bytes(self) -> None:
         callers = [self.park() for _ in range(3)]

@@ -581,7 +581,7 @@ class RealConnectionTests(TestCase):
         wire.transport.loseWriteConnection()
         await eventually(live.reactor, lambda: bool(kept))
         (connection,) = live.house.front.connections
-        await eventually(live.reactor, lambda: connection._heard_all)
+        await eventually(live.reactor, lambda: connection.heard_all)
         kept[0].json(200, {"late": True})
         await wire.until(lambda: wire.closed, live.reactor)
         self.assertEqual(answers(wire.received)[0].json, {"late": True})
