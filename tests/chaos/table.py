@@ -43,11 +43,47 @@ class Row(NamedTuple):
     #: None where no check has to.
     red_s: float | None = None
     green_s: float | None = None
+    #: What was measured besides, in one line; "" when nothing was.
+    note: str = ""
+    #: False where no running system was put to the faults: cases given to one part of it in memory, and
+    #: controls that have to fail.
+    counted: bool = True
 
     @property
     def clean(self) -> bool:
         """Whether every promise was kept."""
         return not (self.lost or self.repeated or self.reordered or self.remark)
+
+
+class Totals(NamedTuple):
+    """Sums over the rows that count."""
+
+    faults: int
+    deliveries: int
+    lost: int
+    repeated: int
+    reordered: int
+    broken: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.faults:,} faults, {self.deliveries:,} deliveries checked: {self.lost:,} lost, "
+            f"{self.repeated:,} repeated, {self.reordered:,} reordered"
+        )
+
+
+def totals(rows: Iterable[Row]) -> Totals:
+    """``broken`` is the number of rows that broke a promise, also of those that do not count."""
+    rows = list(rows)
+    counted = [row for row in rows if row.counted]
+    return Totals(
+        faults=sum(row.faults for row in counted),
+        deliveries=sum(row.deliveries for row in counted),
+        lost=sum(row.lost for row in counted),
+        repeated=sum(row.repeated for row in counted),
+        reordered=sum(row.reordered for row in counted),
+        broken=sum(not row.clean for row in rows),
+    )
 
 
 Run = Callable[[bool, int], Row | Sequence[Row]]
@@ -129,17 +165,19 @@ COLUMNS = (
 
 
 def rendered(rows: Iterable[Row]) -> str:
-    """The rows as a plain text table, and below it what was wrong."""
+    """The rows as a plain text table, and below it what was measured besides and what was wrong."""
     rows = list(rows)
-    cells = [list(COLUMNS), *map(_cells, rows)]
+    cells = [list(COLUMNS), *map(cells_of, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(COLUMNS))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += [f"{row.name}: {row.note}" for row in rows if row.note]
     lines += [f"{row.name}, seed {row.seed}: {row.remark}" for row in rows if row.remark]
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> list[str]:
+def cells_of(row: Row) -> list[str]:
+    """The row's cells, one for each of :data:`COLUMNS`."""
     times = (row.recovery_s, row.red_s, row.green_s)
     counts = (row.faults, row.deliveries, row.lost, row.repeated, row.reordered)
     return [
