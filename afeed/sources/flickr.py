@@ -21,18 +21,16 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from afeed.core.change import timestamp
-from afeed.core.errors import BadInput, LogUnavailable
+from afeed.core.errors import LogUnavailable
 from afeed.core.health import Check, State
-from afeed.core.normalise.flickr import MAX_RESULTS, Failure, Page, read_page
+from afeed.core.normalise.flickr import MAX_RESULTS, Page
 from afeed.core.polling import Offered, Spacing, Walk, jittered, retry_wait
 from afeed.interfaces import ISink, ISource, Position
 from afeed.settings import FlickrAccount, FlickrSource
-from afeed.sources.http import Answer, HttpFault, fetch, header
+from afeed.sources.flickrapi import FlickrApi, Trouble
 
 #: Photos on a page: the most that Flickr gives.
 PER_PAGE = 500
-#: However long the descriptions are, so many photos fit into an answer.
-MIN_PER_PAGE = 25
 #: How far before the newest upload seen each poll begins (seconds).
 OVERLAP_S = 600
 #: How often everything since the beginning is looked at again (seconds).
@@ -45,25 +43,8 @@ MEMORY = 2 * MAX_RESULTS
 REFUSED_WAIT_S = 900.0
 #: For so long polls may fail before the source counts as failed instead of degraded (seconds).
 PATIENCE_S = 600.0
-#: The longest ``Retry-After`` that is believed (seconds).
-MAX_RETRY_AFTER_S = 900.0
-
-EXTRAS = (
-    "description,license,date_upload,date_taken,owner_name,icon_server,last_update,tags,media,path_alias,"
-    "url_sq,url_t,url_s,url_q,url_m,url_n,url_w,url_z,url_c,url_l,url_h,url_k,url_o"
-)
 
 _log = Logger()
-
-
-class _Trouble(Exception):
-    """A poll came to nothing.  ``lasting`` when it will until somebody acts; ``wait`` when Flickr said for how
-    many seconds it wants to be left alone."""
-
-    def __init__(self, reason: str, *, lasting: bool = False, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.lasting = lasting
-        self.wait = wait
 
 
 @implementer(ISource)
@@ -92,16 +73,14 @@ class FlickrPoller:
     ) -> None:
         self.name = f"flickr:{slug}"
         self._slug = slug
-        self._account = account
-        self._settings = settings
-        self._http = http
+        self._api = FlickrApi(account, settings, http, clock, per_page)
+        self._interval_s = settings.interval_s
         self._clock = clock
         self._now = now
         self._rng = rng
         self._starts = max(int(starts), 0)
         self._position = position
         self._spacing = spacing if spacing is not None else Spacing()
-        self._per_page = per_page
 
         self._offered = Offered(MEMORY)
         self._newest: int | None = None
@@ -155,7 +134,7 @@ class FlickrPoller:
         """One poll, whatever comes of it; the seconds to wait after it."""
         try:
             got_on = await self._poll(sink)
-        except _Trouble as trouble:
+        except Trouble as trouble:
             return self._failed(trouble)
         if self._failures:
             _log.info("{source}: Flickr answers again", source=self.name)
@@ -163,9 +142,9 @@ class FlickrPoller:
         self._since = self._now()
         if got_on and self._rest is not None:
             return 0.0  # there is more than one search can give; requests are spaced anyway
-        return jittered(self._settings.interval_s, self._rng)
+        return jittered(self._interval_s, self._rng)
 
-    def _failed(self, trouble: _Trouble) -> float:
+    def _failed(self, trouble: Trouble) -> float:
         self._failures += 1
         self._error, self._lasting = str(trouble), trouble.lasting
         if trouble.lasting:
@@ -188,10 +167,10 @@ class FlickrPoller:
 
     async def _poll(self, sink: ISink) -> bool:
         """All pages since where this poll begins; whether there were later uploads than that.  Raises
-        :class:`_Trouble`; what was read before is kept."""
+        :class:`~afeed.sources.flickrapi.Trouble`; what was read before is kept."""
         sweep = self._sweep_due()
         drops = Counter[str]()
-        walk = Walk(self._begin(sweep), self._per_page, MAX_RESULTS)
+        walk = Walk(self._begin(sweep), self._api.per_page, MAX_RESULTS)
         more = True
         while more:
             page = await self._page(walk)
@@ -239,62 +218,9 @@ class FlickrPoller:
             sink.dropped(self._slug, self.name, reason, count)
         self._drops[sweep] = drops
 
-    # -- requests -------------------------------------------------------------------------------------------
-
     async def _page(self, walk: Walk) -> Page:
         await self._sleep(self._spacing.reserve(self._clock.seconds()))
-        try:
-            answer = await fetch(
-                self._http,
-                "GET",
-                self._account.api_url,
-                clock=self._clock,
-                params=self._parameters(walk),
-            )
-        except HttpFault as fault:
-            if fault.kind == "oversize":
-                # Long descriptions: the same page would be too large again.
-                self._per_page = max(self._per_page // 2, MIN_PER_PAGE)
-            raise _Trouble(f"{_sentence(fault)}.", lasting=fault.kind in ("certificate", "redirect")) from None
-        if answer.status != 200:
-            raise self._refused(answer)
-        try:
-            return read_page(answer.body)
-        except Failure as failure:
-            raise _Trouble(
-                self._redacted(f"Flickr refuses the search with code {failure.code}: {failure.message}."),
-                lasting=not failure.retry,
-            ) from None
-        except BadInput as error:
-            raise _Trouble(self._redacted(f"Flickr's answer cannot be read: {error}.")) from None
-
-    def _parameters(self, walk: Walk) -> list[tuple[str, str]]:
-        return [
-            ("method", "flickr.photos.search"),
-            ("api_key", self._account.api_key.reveal()),
-            ("format", "json"),
-            ("nojsoncallback", "1"),
-            ("tags", ",".join(self._settings.tags)),
-            ("tag_mode", "any"),
-            ("safe_search", "1"),
-            ("sort", "date-posted-asc"),
-            ("min_upload_date", str(walk.since)),
-            ("extras", EXTRAS),
-            ("per_page", str(self._per_page)),
-            ("page", str(walk.page)),
-        ]
-
-    def _refused(self, answer: Answer) -> _Trouble:
-        status = answer.status
-        if status == 429 or status >= 500:
-            return _Trouble(f"Flickr answers with HTTP status {status}.", wait=_retry_after(answer))
-        return _Trouble(
-            f"Flickr answers with HTTP status {status}: check api_url and the API key.", lasting=True
-        )
-
-    def _redacted(self, text: str) -> str:
-        """An upstream's words, which may repeat the request."""
-        return text.replace(self._account.api_key.reveal(), "<api key>")
+        return await self._api.search(walk)
 
     # -- waiting --------------------------------------------------------------------------------------------
 
@@ -315,19 +241,6 @@ class FlickrPoller:
                 self._error = None
                 usable = value is not None and value.isascii() and value.isdigit() and len(value) <= 12
                 return int(value) if usable and value is not None else None
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """``Retry-After`` in seconds, within reason."""
-    value = (header(answer.headers, "Retry-After") or "").strip()
-    if not (value.isascii() and value.isdigit()) or len(value) > 6:
-        return None
-    return min(float(value), MAX_RETRY_AFTER_S)
-
-
-def _sentence(fault: HttpFault) -> str:
-    words = str(fault)
-    return words[:1].upper() + words[1:]
 
 
 def _time(seconds: float | None) -> str | None:
