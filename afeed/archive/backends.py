@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import attrs
 from sqlalchemy import URL, create_engine, event, make_url
@@ -21,8 +21,19 @@ Role = Literal["write", "read", "migrate"]
 # print them between afeed's own messages.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
-#: How long SQLite waits for another process's write, in milliseconds.
+#: How long SQLite waits for another process's write, in milliseconds; and for another's read when it tidies up,
+#: which is tried again and which the next write waits for.
 _BUSY_MS = 5000
+_TIDY_MS = 50
+
+
+class Scrub(NamedTuple):
+    """Statements to be said one after the other: ``statement`` gives a row that begins with whether readers
+    were in the way, ``after`` makes the connection again what it was."""
+
+    before: str
+    statement: str
+    after: str
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +51,7 @@ class Backend:
     begin: Mapping[Role, str | None]
     settings: Mapping[Role, tuple[str, ...]]
     connect_args: Mapping[str, Any]
-    scrub: str | None
+    scrub: Scrub | None
     interrupt: Callable[[Any], None]
 
 
@@ -78,7 +89,11 @@ SQLITE = Backend(
         "read": (*_SQLITE_COMMON, "PRAGMA query_only = ON"),
     },
     connect_args={},
-    scrub="PRAGMA wal_checkpoint(TRUNCATE)",
+    scrub=Scrub(
+        f"PRAGMA busy_timeout = {_TIDY_MS}",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        f"PRAGMA busy_timeout = {_BUSY_MS}",
+    ),
     interrupt=_interrupt_sqlite,
 )
 

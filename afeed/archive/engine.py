@@ -114,14 +114,16 @@ class Database:
 
     def scrub(self) -> Deferred[bool]:
         """Make sure that content which was overwritten is gone from the database's files too, as far as the
-        database offers that.  Fires with False when readers were in the way: try again."""
-        statement = self.backend.scrub
-        if statement is None:
+        database offers that.  Fires with False when readers were in the way, who are hardly waited for: try
+        again."""
+        if self.backend.scrub is None:
             return succeed(True)
-        scrub = text(statement)
+        before, statement, after = map(text, self.backend.scrub)
 
         async def work(sql: Transaction) -> bool:
-            busy, *_ = (await sql.rows(scrub))[0]
+            await sql.rows(before)
+            busy, *_ = (await sql.rows(statement))[0]
+            await sql.rows(after)  # not needed where that fails: the connection is given up then
             return not busy
 
         return self._transact("write", work, begin=False)

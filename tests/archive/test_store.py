@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.dialects import sqlite
+from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
@@ -333,6 +336,28 @@ class SQLiteStoreTests(StoreSuite, ArchiveTestCase):
         again = await self.open()
         while CANARY.encode() in self.database.everything():
             await again.position(EVENT)
+
+    async def test_who_reads_the_file_for_long_keeps_neither_the_writer_waiting_nor_removed_text_for_ever(
+        self,
+    ) -> None:
+        archive = await self.open()
+        changes = logged([a_post(1, CANARY * 100), Removed("push:1"), a_post(2)])
+        await archive.store(EVENT, LINEAGE, 0, changes[:1])
+        with closing(sqlite3.connect(self.database.path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM changes").fetchone()
+            began = reactor.seconds()
+            await archive.store(EVENT, LINEAGE, 1, changes[1:2])  # and the write-ahead log is to be emptied
+            await archive.store(EVENT, LINEAGE, 2, changes[2:])
+            self.assertLess(reactor.seconds() - began, 2)
+            self.assertIn(CANARY.encode(), self.database.everything())
+        while CANARY.encode() in self.database.everything():
+            await archive.position(EVENT)
+
+        async def work(sql: Transaction) -> int:
+            return int((await sql.rows(text("PRAGMA busy_timeout")))[0][0])
+
+        self.assertEqual(await archive._database.write(work), 5000)
 
     async def test_pages_come_from_an_index_however_far_back(self) -> None:
         await self.open()
