@@ -106,7 +106,11 @@ def _beginning(
     stored = archive.position(event)
     holes = archive.holes(event)
     if taken is None:
-        assert stored is not None
+        if stored is None:
+            raise Refused(
+                f"{event}: the live log had this event a moment ago, and now neither it nor the archive has. "
+                "Was it emptied? Look at the live log, and try again"
+            )
         remark = (
             f"{event}: the live log does not have this event, so this is what the archive has, up to change "
             f"{stored.seq}, without the positions of sources."

@@ -71,11 +71,14 @@ class CollectingTests(SynchronousTestCase):
             archive.begin(begun)
             archive.add(EVENT, changes)
 
+    def write(self, lines: bytes) -> None:
+        self.lines.append(lines)
+
     def collect(self, log: FakeLog) -> tuple[Collected, list[Change]]:
         self.lines.clear()
         opening = Opening(created=NOW, afeed="1", events=(EVENT,))
-        composer = Composer(self.lines.append, opening)
-        found = collect(self.url, log, EVENT, self.directory, NOW, composer, lambda count: None)
+        composer = Composer(self.write, opening)
+        found = collect(self.url, log, EVENT, self.directory, NOW, composer, lambda *told: None)
         composer.close()
         parts = list(parse(b"".join(self.lines).splitlines(keepends=True)))
         self.assertIsInstance(parts[-1], Closing)
@@ -140,6 +143,14 @@ class CollectingTests(SynchronousTestCase):
         limit, log.readings = 100, 0
         self.assertRaises(Moved, self.collect, log)
         self.assertEqual(log.readings, ATTEMPTS)
+
+    def test_an_event_that_goes_while_it_is_looked_for_is_refused(self) -> None:
+        self.archive([])
+        log = FakeLog([])
+        log.take = lambda *asked: None  # type: ignore[method-assign]
+        error = self.assertRaises(Refused, self.collect, log)
+        self.assertIn("neither", str(error))
+        self.assertIn("try again", str(error))
 
     def test_an_archive_of_another_history_is_refused(self) -> None:
         changes = now_of([a_post(n) for n in range(1, 6)])
