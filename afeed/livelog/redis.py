@@ -7,12 +7,11 @@ server's memory each, so a million items cost 100 MB.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from afeed.core.change import timestamp
@@ -23,22 +22,16 @@ from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Record
 from afeed.livelog.link import Link
 from afeed.livelog.redis_address import parse_redis_url
 from afeed.livelog.redis_appends import PATIENCE_SECONDS, Appends
+from afeed.livelog.redis_care import Care
 from afeed.livelog.redis_commands import Batch, Commands
 from afeed.livelog.redis_health import RedisHealth, advice
 from afeed.livelog.redis_hints import Hints
 from afeed.livelog.redis_lease import RedisLease
 from afeed.livelog.redis_mirror import Mirror
-from afeed.livelog.redis_restore import RedisRestoring
 from afeed.livelog.redis_server import examine
+from afeed.livelog.redis_waiting import Waiting
 from afeed.livelog.redis_wire import Connector, RedisWire
 from afeed.livelog.room import Room
-from afeed.livelog.settle import settle
-
-#: How often, in seconds, the heads are compared with what is known: hints may get lost.
-POLL_SECONDS = 1.0
-
-#: How often, in seconds, a witness that did not answer is asked again.
-RETRY_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -52,8 +45,6 @@ class RedisLog:
     ``max_log_bytes`` bounds the bodies kept per event.  Two connections are kept: one for everything, one that
     listens for hints.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -85,18 +76,14 @@ class RedisLog:
             meanwhile="Until then pages show what there is, pushes get 503, and sources hold what they have",
             advise=advice,
         )
-        self.lease = RedisLease(self._usable)
+        self.lease = RedisLease(self._reachable)
         self._hints = Hints(name, connector, self._log_in, self._hint, reactor, rng)
         self._health = RedisHealth()
-        #: Those of the present connection, once it is usable; and the same while appends may go.
-        self._live: Commands | None = None
-        self._commands: Commands | None = None
+        self._waiting = Waiting(reactor, self._why)
+        #: That of the present connection, as soon as that is usable.
+        self._care: Care | None = None
         self._appends: dict[str, Appends] = {}
         self._witnesses: tuple[IWitness, ...] = ()
-        self._unheard: dict[str, int] = {}
-        self._suspect: set[str] = set()
-        self._waiting: list[Deferred[None]] = []
-        self._timers: dict[str, IDelayedCall] = {}
         self._running = False
 
     # Life
@@ -111,7 +98,7 @@ class RedisLog:
                 self._room,
                 self._reactor,
                 self._max_log_bytes,
-                usable=self._usable,
+                usable=partial(self._usable, event),
                 untrusted=self._link.abort,
                 noted=self._health.note_write,
             )
@@ -125,27 +112,9 @@ class RedisLog:
         for appends in self._appends.values():
             await appends.close()
         self._running = False
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
         await self._hints.stop()
         await self._link.stop()
-        self._release()
-
-    def _after(self, name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run ``work`` once in ``seconds``, at most one of a ``name`` at a time; it may fail."""
-
-        def run() -> None:
-            del self._timers[name]
-            Deferred.fromCoroutine(work()).addErrback(self._failed)
-
-        if self._running and name not in self._timers:
-            self._timers[name] = self._reactor.callLater(seconds, run)
-
-    def _failed(self, failure: Any) -> None:
-        if not failure.check(LogUnavailable):
-            self._log.failure("Looking after the live log failed; the connection is made anew", failure)
-        self._link.abort(failure.getErrorMessage())
+        self._waiting.refuse()
 
     # Connections
 
@@ -165,120 +134,60 @@ class RedisLog:
         self._health.note_server(server)
         commands.run = server.run
         await commands.teach()
-        for event in self._appends:
-            await self._settle(commands, event)
-            await self._mirror.follow(commands, event)
-        if ended.called:
-            raise LogUnavailable("the connection to Redis was lost")
-        self._live = self._commands = commands
-        ended.addCallback(lambda _: self._forget(commands))
-        self._release()
-        self._after("poll", 0 if self._health.refusal else POLL_SECONDS, self._poll)
-
-    async def _settle(self, commands: Commands, event: str) -> None:
-        restoring = RedisRestoring(commands, self._rng, lambda: self._hold(commands))
-        outcome = await settle(
-            restoring,
-            event,
-            self._witnesses[:1],
-            (*self._witnesses[1:], self._mirror),
+        care = Care(
+            commands,
+            tuple(self._appends),
+            self._witnesses,
+            self._mirror,
+            self._health,
             reactor=self._reactor,
             rng=self._rng,
             window=self._window_size,
-            doubtful=lambda: restoring.run != commands.run or event in self._suspect,
-            announce=self._announce,
+            changed=self._waiting.look,
+            failed=lambda why: self._distrust(care, why),
         )
-        if outcome.changed:
-            await commands.remind(event, self._mirror.positions.get(event, {}))
-        self._suspect.discard(event)
-        self._unheard[event] = outcome.unheard
-        if outcome.unheard:
-            self._after("witnesses", RETRY_SECONDS, self._ask_again)
+        await care.settle()
+        if ended.called:
+            raise LogUnavailable("the connection to Redis was lost")
+        self._care = care
+        ended.addCallback(lambda _: self._forget(care))
+        care.begin()
 
-    def _announce(self, sentence: str) -> None:
-        self._log.warn(
-            "{sentence} Viewers go on by themselves; if nobody meant this, Redis's own log says why.",
-            sentence=sentence,
-        )
+    def _distrust(self, care: Care, why: str) -> None:
+        """Its connection has to be made anew, unless that has happened already."""
+        if self._care is care:
+            self._link.abort(why)
 
-    async def _ask_again(self) -> None:
-        """A witness that was away may know more than Redis: it is asked until it answers."""
-        commands = self._commands
-        if commands is None:
-            # Something else is being looked at; a new connection asks by itself.
-            self._after("witnesses", RETRY_SECONDS, self._ask_again)
-            return
-        for event in [event for event, count in self._unheard.items() if count]:
-            await self._settle(commands, event)
-            await self._mirror.follow(commands, event)
-        if self._live is commands:
-            self._commands = commands
-            self._release()
-
-    def _hold(self, commands: Commands) -> None:
-        """Appends by ``commands`` wait from here on."""
-        if self._commands is commands:
-            self._commands = None
-
-    def _forget(self, commands: Commands) -> None:
-        """The connection of ``commands`` has ended: nobody may be given them any more."""
-        if self._live is commands:
-            self._live = self._commands = None
-
-    def _release(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+    def _forget(self, care: Care) -> None:
+        """Its connection has ended: nobody may be given its commands any more."""
+        care.end()
+        if self._care is care:
+            self._care = None
 
     def _lost(self) -> None:
-        self._live = self._commands = None
-        for name in ("poll", "witnesses"):
-            if name in self._timers:
-                self._timers.pop(name).cancel()
+        if self._care is not None:
+            self._forget(self._care)
 
-    def _usable(self, patience: float) -> Deferred[Commands]:
-        """Fires with the commands once appends may go; fails when that takes longer than ``patience``
-        seconds."""
-        if self._commands is not None:
-            return succeed(self._commands)
-        why = f"Redis at {self._address} cannot be used: {self._link.trouble or 'its log is being restored'}"
-        if not self._running or patience <= 0:
-            return fail(LogUnavailable(why))
-        waiter: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiter)
+    def _ready(self, event: str) -> Commands | None:
+        """The commands by which ``event`` may be written at the moment."""
+        care = self._care
+        return None if care is None or event in care.held else care.commands
 
-        def refuse(result: object, seconds: float) -> None:
-            raise LogUnavailable(why)
+    def _why(self) -> str:
+        return f"Redis at {self._address} cannot be used: {self._link.trouble or 'its log is being restored'}"
 
-        waiter.addTimeout(patience, self._reactor, refuse)
-        return waiter.addCallback(lambda _: self._usable(0))
+    def _usable(self, event: str, patience: float) -> Deferred[Commands]:
+        """Fires with the commands once ``event`` may be written; fails when that takes longer than
+        ``patience`` seconds."""
+        return self._waiting.until(lambda: self._ready(event), patience if self._running else 0)
 
-    # Hints
+    def _reachable(self, patience: float) -> Deferred[Commands]:
+        """The same for what belongs to no event."""
+        return self._waiting.until(lambda: None if self._care is None else self._care.commands, patience)
 
     def _hint(self, event: str, epoch: str, head: int | None) -> None:
-        window = self._mirror.windows.get(event)
-        if window is None or self._commands is None:
-            return
-        if window.epoch == epoch and head is not None and head <= window.head:
-            return
-        Deferred.fromCoroutine(self._mirror.follow(self._commands, event)).addErrback(self._failed)
-
-    async def _poll(self) -> None:
-        commands = self._commands
-        if commands is not None:
-            events = list(self._appends)
-            states = await self._health.look(commands, events, self._reactor)
-            for event, state in zip(events, states, strict=True):
-                window = self._mirror.windows[event]
-                if state is None or (state.epoch == window.epoch and state.head < window.head):
-                    self._suspect.add(event)
-                    raise LogUnavailable(f"it has lost changes of {event}, which are put back now")
-                if state.run != commands.run:
-                    raise LogUnavailable(f"another node restores the live log of {event} at the moment")
-                self._mirror.bytes[event] = state.bytes
-                if (state.epoch, state.head) != (window.epoch, window.head):
-                    await self._mirror.follow(commands, event)
-        self._after("poll", POLL_SECONDS, self._poll)
+        if self._care is not None:
+            self._care.hint(event, epoch, head)
 
     # The log
 
@@ -296,9 +205,9 @@ class RedisLog:
         batch = Batch(epoch, lease, position, timestamp(self._now()), [prepare(draft) for draft in drafts])
         return self._appends[event].put(batch)
 
-    def _run(self, work: Callable[[Commands], Coroutine[Any, Any, T]]) -> Deferred[T]:
+    def _run(self, event: str, work: Callable[[Commands], Coroutine[Any, Any, T]]) -> Deferred[T]:
         async def run() -> T:
-            return await work(await self._usable(PATIENCE_SECONDS))
+            return await work(await self._usable(event, PATIENCE_SECONDS))
 
         return Deferred.fromCoroutine(run())
 
@@ -314,7 +223,7 @@ class RedisLog:
             page = await commands.read(event, after, limit)
             return Slice(page.epoch, page.first, page.changes)
 
-        return self._run(far)
+        return self._run(event, far)
 
     def head(self, event: str) -> Deferred[Head]:
         try:
@@ -324,7 +233,7 @@ class RedisLog:
         return succeed(Head(window.epoch, window.head))
 
     def refresh(self, event: str) -> Deferred[None]:
-        return self._run(lambda commands: self._mirror.follow(commands, event))
+        return self._run(event, lambda commands: self._mirror.follow(commands, event))
 
     def lineage(self, event: str) -> Deferred[Lineage]:
         try:
@@ -334,13 +243,13 @@ class RedisLog:
         return succeed(Lineage(window.epoch, self._mirror.ancestors[event]))
 
     def position(self, event: str, source: str) -> Deferred[str | None]:
-        return self._run(lambda commands: commands.position(event, source))
+        return self._run(event, lambda commands: commands.position(event, source))
 
     def trim(self, event: str, upto: int) -> Deferred[None]:
         async def trim(commands: Commands) -> None:
             self._mirror.bytes[event] = await commands.trim(event, upto, self._window_size)
 
-        return self._run(trim)
+        return self._run(event, trim)
 
     def watch(self, callback: Callable[[str], None]) -> None:
         self._mirror.watchers.append(callback)

@@ -39,6 +39,8 @@ class Mirror:
         self.bytes: dict[str, int] = {}
         #: How far sources have read upstream, event by event, as far as it came through this node.
         self.positions: dict[str, dict[str, str]] = {}
+        #: Events of which Redis was found to have less than was seen.
+        self.suspect: set[str] = set()
         self.watchers: list[Callable[[str], None]] = []
 
     def window(self, event: str) -> Window:

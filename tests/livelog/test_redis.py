@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 from collections.abc import Callable
 from random import Random
 from typing import Any
-from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
@@ -495,44 +494,31 @@ class RedisFaultTests(OwnServerFixture, TestCase):
 class RedisAskingAgainTests(RedisFixture, TestCase):
     """Witnesses that were away, and connections that come and go meanwhile."""
 
-    async def test_a_witness_is_asked_again_also_when_that_could_not_be_done_in_time(self) -> None:
+    async def test_a_witness_that_was_away_is_asked_until_it_answers(self) -> None:
         archive = MemoryWitness("old", [posted(n) for n in range(1, 4)], away=True)
         log = await self.open(witnesses=[archive])
-        self.assertIn("witnesses", log._timers)
-        log._timers.pop("witnesses").cancel()
-        commands, log._commands = log._commands, None
-        await log._ask_again()
-        log._commands = commands
+        await eventually(lambda: archive.asked == 3, "the third question")
         archive.away = False
         await eventually(lambda: log.head("e").addCallback(lambda head: head.seq == 3), "the archive's changes")
 
     async def test_commands_of_a_dead_connection_are_not_used_again(self) -> None:
         log = await self.open(witnesses=[MemoryWitness("old", [posted(1)], away=True)])
-        log._timers.pop("witnesses").cancel()
-        dead = log._commands
-        looked: Deferred[None] = Deferred()
-
-        async def look(*args: object) -> None:
-            await looked
-
-        # Looks that end well although their connection has not: they share those of the next one.
-        with contextlib.ExitStack() as patched:
-            for owner, name in ((log, "_settle"), (log._mirror, "follow")):
-                patched.enter_context(mock.patch.object(owner, name, look))
-            asking = Deferred.fromCoroutine(log._ask_again())
+        dead = log._care
         log._link.abort("a test")
-        await eventually(lambda: log._commands not in (None, dead), "another connection")
-        fresh = log._commands
-        self.patch(log._mirror, "follow", look)
-        looked.callback(None)
-        await asking
-        self.assertIs(log._commands, fresh)
+        await eventually(lambda: log._care not in (None, dead), "another connection")
+        fresh = log._care
+        # Looks that end well, and others that do not, although their connection has ended long ago.
+        dead.begin()
+        dead._broke(Failure(LogUnavailable("a test")))
+        self.assertIs(await log._usable("e", 0), fresh.commands)
+        self.assertTrue(log._link.up)
+        dead.end()
 
     async def test_a_connection_that_ends_as_it_becomes_usable_is_forgotten(self) -> None:
         log = await self.open()
         log._link._lost = lambda: None  # as if it had never been usable
         await log._link.stop()
-        await eventually(lambda: log._commands is None, "the end of the connection")
+        await eventually(lambda: log._care is None, "the end of the connection")
 
 
 class RedisWithoutFileTests(OwnServerFixture, TestCase):
