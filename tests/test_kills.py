@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from random import SystemRandom
 from typing import Any, ClassVar, Literal
 
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.chaos.kills import kill_row
+from tests.chaos.kills import idle, kill_row
+from tests.chaos.table import Row
 from tests.chaos.verdict import Verdict, digest, judge
 
 KILLS = int(os.environ.get("AFEED_KILLS", "8"))
@@ -38,6 +39,14 @@ class KillTests(TestCase):
 
 def a_change(seq: int, text: str = "hello") -> dict[str, Any]:
     return {"seq": seq, "type": "item.posted", "item": {"id": f"push:{seq}", "text": text}}
+
+
+class IdleTests(SynchronousTestCase):
+    def test_kills_without_load_prove_nothing(self) -> None:
+        kept = Row("kills", 1, 10, 5000, 0, 0, 0)
+        self.assertEqual(idle(kept, 200), kept)
+        self.assertEqual(idle(kept, 199).remark, "only 199 items were accepted during 10 kills")
+        self.assertIn("gaps: 1; only 3", idle(kept._replace(remark="gaps: 1"), 3).remark)
 
 
 class Witness:
