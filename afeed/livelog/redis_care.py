@@ -3,7 +3,7 @@ others append is seen, and what goes missing is noticed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from afeed.core.errors import LogUnavailable
 from afeed.interfaces import IWitness
-from afeed.livelog.redis_commands import Commands
+from afeed.livelog.redis_commands import Commands, State
 from afeed.livelog.redis_health import RedisHealth
 from afeed.livelog.redis_mirror import Mirror
 from afeed.livelog.redis_restore import RedisRestoring
@@ -156,16 +156,31 @@ class Care:
         await deferLater(self._reactor, 0 if self._health.refusal else POLL_SECONDS)
         while True:
             states = await self._health.look(self.commands, self._events, self._reactor)
-            for event, state in zip(self._events, states, strict=True):
-                window = self._mirror.windows[event]
-                if event in self.held:
-                    continue
-                if state is None or (state.epoch == window.epoch and state.head < window.head):
-                    self._mirror.suspect.add(event)
-                    raise LogUnavailable(f"it has lost changes of {event}, which are put back now")
-                if state.run != self.commands.run:
-                    raise LogUnavailable(f"another node restores the live log of {event} at the moment")
-                self._mirror.bytes[event] = state.bytes
-                if (state.epoch, state.head) != (window.epoch, window.head):
-                    await self._mirror.follow(self.commands, event)
+            # In the very turn of the answer, all of them: whatever is awaited makes the rest of it old.
+            for event in self._judge(dict(zip(self._events, states, strict=True))):
+                await self._mirror.follow(self.commands, event)
             await deferLater(self._reactor, POLL_SECONDS)
+
+    def _judge(self, states: Mapping[str, State | None]) -> list[str]:
+        """The events of which there is something to be seen, where the server is at ``states`` now."""
+        lost: list[str] = []
+        restored: list[str] = []
+        moved: list[str] = []
+        for event, state in states.items():
+            window = self._mirror.windows[event]
+            if event in self.held:
+                continue
+            if state is None or (state.epoch == window.epoch and state.head < window.head):
+                lost.append(event)
+                continue
+            if state.run != self.commands.run:
+                restored.append(event)
+            self._mirror.bytes[event] = state.bytes
+            if (state.epoch, state.head) != (window.epoch, window.head):
+                moved.append(event)
+        if lost:
+            self._mirror.suspect.update(lost)
+            raise LogUnavailable(f"it has lost changes of {', '.join(lost)}, which are put back now")
+        if restored:
+            raise LogUnavailable(f"another node restores the live log of {', '.join(restored)} at the moment")
+        return moved

@@ -1,0 +1,94 @@
+"""Looking after the logs on one connection, with a Redis that answers when the test says so."""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from afeed.interfaces import IWitness
+from afeed.livelog.redis_care import POLL_SECONDS, Care
+from afeed.livelog.redis_commands import Commands
+from afeed.livelog.redis_health import RedisHealth
+from afeed.livelog.redis_mirror import Mirror
+from tests.livelog.slow_redis import SlowRedis
+
+
+class CareCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.redis = SlowRedis("a", "b")
+        self.mirror = Mirror(100)
+        self.failures: list[str] = []
+        self.changes = 0
+
+    def care(self, *witnesses: IWitness) -> Care:
+        care = Care(
+            Commands(self.redis, self.clock, "r"),
+            tuple(self.redis.logs),
+            witnesses,
+            self.mirror,
+            RedisHealth(),
+            reactor=self.clock,
+            rng=Random(1),
+            window=100,
+            changed=self.change,
+            failed=self.failures.append,
+        )
+        self.addCleanup(care.end)
+        return care
+
+    def change(self) -> None:
+        self.changes += 1
+
+    def settle(self, care: Care) -> Deferred[None]:
+        return Deferred.fromCoroutine(care.settle())
+
+    def begin(self, *witnesses: IWitness) -> Care:
+        """One that has settled, and begun."""
+        care = self.care(*witnesses)
+        self.successResultOf(self.settle(care))
+        care.begin()
+        return care
+
+    def heads(self) -> dict[str, int]:
+        return {event: window.head for event, window in self.mirror.windows.items()}
+
+
+class LookTests(CareCase):
+    def test_what_others_appended_is_seen_within_a_second(self) -> None:
+        self.begin()
+        for log in self.redis.logs.values():
+            log.append(3)
+        self.clock.advance(POLL_SECONDS)
+        self.assertEqual((self.heads(), self.failures), ({"a": 3, "b": 3}, []))
+
+    def test_an_event_that_moves_on_while_another_is_read_has_lost_nothing(self) -> None:
+        care = self.begin()
+        self.redis.logs["a"].append()
+        self.redis.prompt = False
+        self.clock.advance(POLL_SECONDS)  # where both stand is on its way
+        self.redis.logs["b"].append()
+        care.hint("b", "old", 1)
+        self.redis.answer()
+        self.assertEqual((self.heads(), self.failures), ({"a": 1, "b": 1}, []))
+        self.assertEqual(self.mirror.suspect, set())
+
+    def test_every_event_that_has_lost_something_is_known_to(self) -> None:
+        for log in self.redis.logs.values():
+            log.append(3)
+        self.begin()
+        self.redis.logs["a"].changes.pop()
+        del self.redis.logs["b"]
+        self.clock.advance(POLL_SECONDS)
+        self.assertEqual(self.mirror.suspect, {"a", "b"})
+        self.assertEqual(self.failures, ["it has lost changes of a, b, which are put back now"])
+
+    def test_a_log_that_another_node_restores_is_looked_at_anew(self) -> None:
+        self.begin()
+        self.redis.logs["b"].run = "-"
+        self.clock.advance(POLL_SECONDS)
+        self.assertEqual(self.failures, ["another node restores the live log of b at the moment"])
+        self.assertEqual(self.mirror.suspect, set())
