@@ -6,7 +6,7 @@ server's memory each, so a million items cost 100 MB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
@@ -205,7 +205,7 @@ class RedisLog:
         batch = Batch(epoch, lease, position, timestamp(self._now()), [prepare(draft) for draft in drafts])
         return self._appends[event].put(batch)
 
-    def _run(self, event: str, work: Callable[[Commands], Coroutine[Any, Any, T]]) -> Deferred[T]:
+    def _run(self, event: str, work: Callable[[Commands], Awaitable[T]]) -> Deferred[T]:
         async def run() -> T:
             return await work(await self._usable(event, PATIENCE_SECONDS))
 

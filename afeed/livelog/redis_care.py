@@ -93,7 +93,7 @@ class Care:
             return
         if window.epoch == epoch and head is not None and head <= window.head:
             return
-        self._keep(self._mirror.follow(self.commands, event))
+        self._mirror.follow(self.commands, event).addErrback(self._broke)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> Deferred[None]:
         """Have ``work`` done; the connection is given up if it fails."""

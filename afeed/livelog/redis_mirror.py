@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from afeed.core.change import Change
@@ -33,7 +34,9 @@ class Mirror:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._looking: dict[str, list[Deferred[None]]] = {}
+        self._looking: set[str] = set()
+        #: Who waits for the next look, with the commands of each.
+        self._turns: dict[str, list[tuple[Commands, Deferred[None]]]] = {}
         self.windows: dict[str, Window] = {}
         self.ancestors: dict[str, tuple[Ancestor, ...]] = {}
         self.bytes: dict[str, int] = {}
@@ -61,30 +64,34 @@ class Mirror:
             self._tell(event)
         return True
 
-    async def follow(self, commands: Commands, event: str) -> None:
-        """See everything that Redis has of ``event`` at the time of the call.
+    def follow(self, commands: Commands, event: str) -> Deferred[None]:
+        """See everything that Redis has of ``event`` at the time of the call; fires when that is done.
 
-        One caller looks at a time; all that come meanwhile share the next look.
+        There is one look at a time, which belongs to nobody: all that come meanwhile share the next, by the
+        commands of the last of them.  Fails with :class:`~afeed.core.errors.LogUnavailable` when the look does.
+        Cancelling ends the wait and nothing else.
         """
-        if event in self._looking:
-            turn: Deferred[None] = Deferred()
-            self._looking[event].append(turn)
-            await turn
-            return
-        self._looking[event] = []
-        sharing: list[Deferred[None]] = []
-        try:
-            while True:
-                await self._catch_up(commands, event)
-                for turn in sharing:
-                    turn.callback(None)
-                sharing, self._looking[event] = self._looking[event], []
-                if not sharing:
-                    break
-        finally:
-            # After a failure: nobody can be told more than that it was in vain.
-            for turn in sharing + self._looking.pop(event):
-                turn.errback(LogUnavailable(f"the live log of {event} could not be read"))
+        turn: Deferred[None] = Deferred()
+        self._turns.setdefault(event, []).append((commands, turn))
+        if event not in self._looking:
+            self._looking.add(event)
+            Deferred.fromCoroutine(self._look(event))
+        return turn
+
+    async def _look(self, event: str) -> None:
+        while turns := self._turns.pop(event, None):
+            trouble: LogUnavailable | None = None
+            try:
+                await self._catch_up(turns[-1][0], event)
+            except LogUnavailable as error:
+                trouble = error
+            except Exception:
+                self._log.failure("Reading the live log of {event} failed in an unexpected way", event=event)
+                trouble = LogUnavailable(f"the live log of {event} could not be read")
+            for _, turn in turns:
+                if not turn.called:
+                    turn.callback(None if trouble is None else Failure(trouble))
+        self._looking.discard(event)
 
     async def _catch_up(self, commands: Commands, event: str) -> None:
         while True:
