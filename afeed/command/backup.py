@@ -24,10 +24,14 @@ the archive and what only the live log has yet, its epoch and the epochs before 
 and how far each source has read upstream.  Content that was removed is not in it,
 and neither is any secret.
 
-afeed may go on running, and its writers wait for nothing; what is accepted before
-the backup begins is in it.  The file is compressed JSON lines (`zcat FILE | head`),
-is independent of the kinds of live log and archive in use, is read through once
-before it gets its name, and may be read by you alone.
+afeed may go on running, and waits for nothing; what is accepted before the backup
+begins is in it.  Each event is first copied, uncompressed, into files without names
+in the folder of OUT.  What is removed while an archive in SQLite is being copied is
+in its write-ahead log until a second after that.
+
+The file is compressed JSON lines (`zcat FILE | head`), is independent of the kinds of
+live log and archive in use, is read through once before it gets its name, and may be
+read by you alone.
 
   afeed backup --config /etc/afeed/afeed.toml /var/backups/afeed.jsonl.gz
   afeed backup --config /etc/afeed/afeed.toml /var/backups/
@@ -79,7 +83,7 @@ def _run(asked: argparse.Namespace, console: Console, world: World) -> None:
                     out.parent,
                     now,
                     composer,
-                    lambda count, slug=slug: console.progress(slug, count),  # type: ignore[misc]
+                    lambda step, count, slug=slug: console.progress(f"{slug}, {step}", count),  # type: ignore[misc]
                 )
                 for remark in collected.remarks:
                     console.remark(remark)

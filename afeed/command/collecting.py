@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
@@ -32,19 +33,14 @@ class Collected(NamedTuple):
 
 
 class Spool:
-    """Changes put aside in a file without a name, which is gone when the process is; and which items they
-    removed."""
+    """Changes put aside in a file without a name, which is gone when the process is."""
 
     def __init__(self, folder: Path) -> None:
         self._file = TemporaryFile(dir=folder, prefix=".afeed-backup-")  # noqa: SIM115 - closed by close
-        self.removed: set[bytes] = set()
-        self.count = 0
 
     def put(self, change: Change) -> None:
+        """The next one."""
         self._file.write(_RECORD.pack(change.seq, len(change.stored)) + change.stored)
-        self.count += 1
-        if change.type == REMOVED and change.id is not None:
-            self.removed.add(key(change.id))
 
     def pages(self) -> Iterator[list[Change]]:
         """All of them, in order."""
@@ -70,34 +66,56 @@ def collect(
     folder: Path,
     now: str,
     composer: Composer,
-    progress: Callable[[int], object],
+    progress: Callable[[str, int], object],
 ) -> Collected:
     """Give ``composer`` one event: all changes up to the head that its log has at one moment, as they are then.
 
     The archive is looked at before the log, so that the log goes on from where the archive ends; what the log
-    removes after that point is removed from the archive's part as well.  The log's part waits in ``folder``
-    until it is written.  ``now`` is an RFC 3339 time.
+    removes after that point is removed from the archive's part as well.  All is put aside in ``folder`` first:
+    composing takes its time, and a database that is read as it was cannot tidy up.  ``now`` is an RFC 3339
+    time; ``progress(step, count)`` hears how far each step is.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        with snapshot(archive_url) as archive:
-            stored = archive.position(event)
-            after = stored.seq if stored is not None else 0
-            spool = Spool(folder)
-            try:
-                taken = log.take(event, after, spool.put)
+        with closing(Spool(folder)) as archived, closing(Spool(folder)) as logged:
+            removed: set[bytes] = set()
+            with snapshot(archive_url) as archive:
+                stored = archive.position(event)
+                after = stored.seq if stored is not None else 0
+                try:
+                    taken = log.take(event, after, _noting(logged, removed))
+                except Moved:
+                    if attempt == ATTEMPTS:
+                        raise
+                    continue
                 # Trimmed meanwhile, behind an archive that has more by now; or lost, if that does not change.
                 if taken is not None and taken.first > after + 1 and attempt < ATTEMPTS:
                     continue
                 beginning, remarks = _beginning(event, archive, taken, after, now)
-                composer.begin(beginning)
-                count = _write(composer, archive, event, spool, progress)
-                return Collected(beginning, count, remarks)
-            except Moved:
-                if attempt == ATTEMPTS:
-                    raise
-            finally:
-                spool.close()
+                _copy(archive, event, archived, progress)
+            composer.begin(beginning)
+            count = _write(composer, (archived, logged), removed, progress)
+            return Collected(beginning, count, remarks)
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _noting(spool: Spool, removed: set[bytes]) -> Callable[[Change], None]:
+    """What puts changes into ``spool`` and the keys of the items that they remove into ``removed``."""
+
+    def put(change: Change) -> None:
+        spool.put(change)
+        if change.type == REMOVED and change.id is not None:
+            removed.add(key(change.id))
+
+    return put
+
+
+def _copy(archive: Snapshot, event: str, spool: Spool, progress: Callable[[str, int], object]) -> None:
+    count = 0
+    for page in archive.pages(event):
+        for change in page:
+            spool.put(change)
+        count += len(page)
+        progress("out of the archive", count)
 
 
 def _beginning(
@@ -155,14 +173,14 @@ def _beginning(
 
 
 def _write(
-    composer: Composer, archive: Snapshot, event: str, spool: Spool, progress: Callable[[int], object]
+    composer: Composer, spools: Sequence[Spool], removed: set[bytes], progress: Callable[[str, int], object]
 ) -> int:
     count = 0
-    for pages in (archive.pages(event), spool.pages()):
-        for page in pages:
-            composer.add(_without(page, spool.removed))
+    for spool in spools:
+        for page in spool.pages():
+            composer.add(_without(page, removed))
             count += len(page)
-            progress(count)
+            progress("into the backup", count)
     return count
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -143,6 +145,26 @@ class CollectingTests(SynchronousTestCase):
         limit, log.readings = 100, 0
         self.assertRaises(Moved, self.collect, log)
         self.assertEqual(log.readings, ATTEMPTS)
+
+    def test_the_archive_may_tidy_up_while_the_backup_is_written(self) -> None:
+        changes = now_of([a_post(n) for n in range(1, 6)])
+        self.archive(changes[:3])
+        busy: list[int] = []
+
+        def write(lines: bytes) -> None:
+            with closing(sqlite3.connect(self.directory / "archive.sqlite3", timeout=0)) as archive:
+                archive.execute("UPDATE positions SET updated_at = updated_at || '.'")
+                archive.commit()
+                busy.append(archive.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+            self.lines.append(lines)
+
+        self.write = write  # type: ignore[method-assign]
+        # So that it is the last connection that tidies up, and not each.
+        with closing(sqlite3.connect(self.directory / "archive.sqlite3")) as other:
+            other.execute("SELECT 1 FROM positions").fetchall()
+            self.assertEqual(self.collect(FakeLog(changes, first=4))[1], changes)
+        self.assertEqual(set(busy), {0})
+        self.assertGreater(len(busy), 3)
 
     def test_an_event_that_goes_while_it_is_looked_for_is_refused(self) -> None:
         self.archive([])
