@@ -31,14 +31,6 @@ PAGE = 1000
 T = TypeVar("T")
 
 
-class Unfinished(NamedTuple):
-    """A restore that has filled the archive and is not over: the SHA-256 of its backup, and the positions of
-    sources, as (event, source, value), that the live log still has to be given."""
-
-    backup: str
-    positions: list[tuple[str, str, str]]
-
-
 @contextmanager
 def _transaction(url: str, role: Role) -> Iterator[Connection]:
     """One transaction, with errors in afeed's words."""
@@ -115,11 +107,11 @@ def snapshot(url: str) -> Iterator[Snapshot]:
 
 
 class Standing(NamedTuple):
-    """What is in an archive into which something is to be restored: how many changes of which event, and what
-    an earlier restore has left."""
+    """What is in an archive into which something is to be restored: how many changes of which event, and the
+    SHA-256 of the backup with which an earlier restore did not come to its end."""
 
     contents: dict[str, int]
-    unfinished: Unfinished | None
+    unfinished: str | None
 
 
 def standing(url: str) -> Standing:
@@ -131,9 +123,7 @@ def standing(url: str) -> Standing:
         found = {event: int(count) for event, count in connection.execute(counted)}
         if not inspect(connection).has_table(restore.name):
             return Standing(found, None)
-        rows = list(connection.execute(select(restore)))
-        pending = [(event, source, value) for _, event, source, value in rows if event]
-        return Standing(found, Unfinished(rows[0][0], pending))
+        return Standing(found, connection.execute(select(restore.c.backup)).scalar_one())
 
 
 class Filling:
@@ -164,14 +154,10 @@ class Filling:
         """The next changes of ``event``."""
         self._do(transactions.write(self._sql, self._insert, event, fold(page)))
 
-    def mark(self, backup: str, found: Sequence[tuple[str, str, str]]) -> None:
+    def mark(self, backup: str) -> None:
         """Keep others out until :func:`finish`."""
         restore.create(self._connection)
-        rows = found or [("", "", "")]
-        names = ("event", "source", "value")
-        self._connection.execute(
-            restore.insert(), [{"backup": backup, **dict(zip(names, row, strict=True))} for row in rows]
-        )
+        self._connection.execute(restore.insert(), {"backup": backup})
 
     @staticmethod
     def _do(work: Coroutine[Any, Any, T]) -> T:

@@ -99,14 +99,10 @@ source_gaps = Table(
     Column("seq", BigInteger, nullable=False),
 )
 
-#: While a restore from a backup is under way: the SHA-256 of the backup, and the positions of sources that the
-#: live log still has to be given (one row with empty names when there are none).  It is no part of the schema:
-#: that it exists is what keeps everybody else out.
+#: While a restore is under way: the SHA-256 of the backup.  It is no part of the schema: that it exists is what
+#: keeps everybody else out.
 restore = Table(
     "afeed_restore",
     MetaData(),
     Column("backup", Text, nullable=False),
-    Column("event", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("value", Text, nullable=False),
 )

@@ -152,7 +152,7 @@ def _make_sure(store: Store, summary: _Summary, background: Background) -> bool:
     is in the way."""
     found = standing(store.archive)
     archive = hide_password(store.archive)
-    if found.unfinished is not None and found.unfinished.backup != summary.closing.sha256:
+    if found.unfinished is not None and found.unfinished != summary.closing.sha256:
         raise Refused(
             f"the archive {archive} has been filled from another backup by a restore that did not come to its "
             "end. Give that backup again, or empty the archive and the live log"
@@ -202,7 +202,7 @@ def _fill_archive(store: Store, path: Path, summary: _Summary, console: Console,
                 archive.begin(part)
             elif isinstance(part, Closing) and part != summary.closing:
                 raise BadBackup(f"{path} was changed while it was read")
-        archive.mark(summary.closing.sha256, summary.positions)
+        archive.mark(summary.closing.sha256)
 
 
 async def _fill_log(store: Store, summary: _Summary, reactor: Any, now: Callable[[], float]) -> dict[str, str]:
