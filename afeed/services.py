@@ -128,9 +128,15 @@ class Scheduled:
             return self._source.check()
         if now < self._period.start:
             detail = f"It starts on {timestamp(self._period.start)[:16]}Z, before the event."
-        else:
-            detail = f"It ended on {timestamp(self._period.end)[:16]}Z, after the event."
-        return Check(name=self._source.name, state="ok", detail=detail, data={"state": "resting"})
+            return Check(name=self._source.name, state="ok", detail=detail, data={"state": "resting"})
+        detail = f"It ended on {timestamp(self._period.end)[:16]}Z, after the event"
+        missing = self._source.check().data.get("missing") or []
+        return Check(
+            name=self._source.name,
+            state="degraded" if missing else "ok",
+            detail="; ".join([detail, *missing]) + ".",
+            data={"state": "resting", "missing": missing} if missing else {"state": "resting"},
+        )
 
 
 async def _awaited(work: Awaitable[None]) -> None:

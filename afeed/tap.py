@@ -270,6 +270,7 @@ def _sources(
                             now,
                             rng,
                             starts=period.start,
+                            ends=period.end,
                             position=_position_of(live_log, event.slug, f"flickr:{event.slug}"),
                             spacing=spacing,
                         ),

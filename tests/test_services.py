@@ -218,6 +218,15 @@ class ScheduledTests(SynchronousTestCase):
         self.assertIn("ended on", self.scheduled.check().detail)
         self.assertNoResult(running)
 
+    def test_what_a_source_still_lacked_at_the_end_of_its_days_is_told(self) -> None:
+        self.clock.advance(self.END)
+        missing = ["photos are missing: Flickr was away"]
+        own = Check(name="x", state="failed", detail="its own word", data={"missing": missing})
+        self.patch(self.source, "check", lambda: own)
+        check = self.scheduled.check()
+        self.assertEqual((check.state, check.data), ("degraded", {"state": "resting", "missing": missing}))
+        self.assertRegex(check.detail, "^It ended on .* after the event; photos are missing: Flickr was away.$")
+
     def test_cancelling_ends_the_source_and_leaves_no_timer(self) -> None:
         for moment in (0, self.START, self.END):
             self.clock.advance(moment - self.clock.seconds())

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from afeed.core.change import seconds, timestamp
+from afeed.core.change import timestamp
 from afeed.core.draft import SourceGap
+from afeed.core.ledger import OUTAGE, GapLedger, Stored, moment, read_stored
 
 #: A search begins this long before the stream was last known to be live: X delivers late and out of order, and
 #: a dead connection is noticed after 30 s.
@@ -33,12 +34,6 @@ TOLD_S = 5.0
 #: Stretches that are kept apart; a further one is joined to the last.  They are stored with the position, which
 #: has room for 1 KB.
 MAX_SPANS = 8
-#: The word for an outage in the record.
-OUTAGE = "outage"
-#: The year 2200: the calendar goes on, but not much further than this.
-_END_OF_TIME = 7_258_118_400.0
-#: How often the position of a live stream is stored although nothing was posted.
-STORE_S = 30.0
 
 #: Stream rules know these operators and recent search does not (X API docs: *Build a rule*, *Build a query*).
 _NOT_SEARCHABLE = re.compile(r'"[^"]*"|(?<![\w:])-?((?:sample|bio|bio_name|bio_location):)', re.IGNORECASE)
@@ -87,19 +82,15 @@ class Search(NamedTuple):
     cut: bool
 
 
-class _Stored(msgspec.Struct):
-    """The position as it is stored; members and their order are this program's own business."""
-
-    newest_id: str | None = None
-    live_at: str | None = None
-    open: list[tuple[str, str, bool]] = []
+class _Stored(Stored, omit_defaults=True):
+    open: list[tuple[str, str, bool]] = msgspec.field(default_factory=list)
 
 
 _decode = msgspec.json.Decoder(_Stored)
 
 
-class Ledger:
-    """What one event has and lacks from ``source``.
+class Ledger(GapLedger):
+    """What one event has and lacks from ``source``, which has a stream and a search.
 
     ``live_at`` is when the stream was last known to be live.  It counts as down until :meth:`regained`; the
     search then begins ``reach`` before ``live_at``.
@@ -108,35 +99,32 @@ class Ledger:
     def __init__(
         self, source: str, live_at: float, spans: Sequence[Span] = (), reach: float = OVERLAP_S
     ) -> None:
-        self.live_at = live_at
+        super().__init__(source, live_at, TOLD_S)
         self.down = True
         self.spans = list(spans)
-        self._source = source
         self._reach = reach
         self._opening = False
-        self._told_down = False
         self._extends = self._extended()
 
     @classmethod
     def restored(cls, source: str, stored: str | None, now: float) -> Ledger:
         """From what :meth:`position` gave before the last stop; what cannot be read counts as a first start."""
-        try:
-            found = _decode.decode(stored or "{}")
-            live_at = None if found.live_at is None else min(_moment(found.live_at), now)
-            spans = [
-                _again(_moment(from_), _moment(to), told, now) for from_, to, told in found.open[:MAX_SPANS]
-            ]
-        except (msgspec.DecodeError, ValueError):
-            live_at, spans = None, []
-        if live_at is None:
+        found = read_stored(_decode, stored)
+        if found is None or found.live_at is None:
             return cls(source, now, reach=FIRST_S)
-        return cls(source, live_at, spans)
+        try:
+            live_at = min(moment(found.live_at), now)
+            spans = [_again(moment(from_), moment(to), told, now) for from_, to, told in found.open[:MAX_SPANS]]
+        except ValueError:
+            return cls(source, now, reach=FIRST_S)
+        ledger = cls(source, live_at, spans)
+        ledger.told = found.told
+        return ledger
 
     def position(self, newest_id: str | None) -> str:
         """What to store: if afeed stopped now, it would know what to fetch."""
-        stored: dict[str, object] = {"newest_id": newest_id, "live_at": timestamp(self.live_at)}
-        if self.spans:
-            stored["open"] = [(timestamp(span.from_), timestamp(span.to), span.told) for span in self.spans]
+        spans = [(timestamp(span.from_), timestamp(span.to), span.told) for span in self.spans]
+        stored = _Stored(newest_id, timestamp(self.live_at), self.told, spans)
         return msgspec.json.encode(stored).decode("ascii")
 
     # -- the stream
@@ -156,7 +144,7 @@ class Ledger:
         if self.down:
             return
         self.live_at = max(self.live_at, at)
-        self.down, self._told_down = True, False
+        self.down, self.told = True, False
         self._reach = OVERLAP_S
         self._extends = self._extended()
 
@@ -176,8 +164,8 @@ class Ledger:
         span.down += down
         # After a short outage there is nothing to be seen yet.
         span.due = now if down > HIDDEN_S or span.first else span.complete_at
-        span.told = span.told or self._told_down
-        self.down, self._told_down = False, False
+        span.told = span.told or self.told
+        self.down, self.told = False, False
         self.live_at = max(to, now)
         if span.told or span.down <= TOLD_S:
             return None
@@ -194,30 +182,12 @@ class Ledger:
 
     # -- the record
 
-    def outage(self, now: float) -> SourceGap | None:
-        """What to record of an outage that goes on; once, and not for a hiccup."""
-        if self._tells_at() > now:
-            return None
-        self._told_down = True
-        from_ = self.live_at if self._extends is None else self._extends.from_
-        return self._record(from_, None, "open", 0, OUTAGE)
+    def tells_at(self) -> float:
+        """See :class:`~afeed.core.ledger.GapLedger`; a stream that is open may well be live."""
+        return super().tells_at() if self.down and not self._opening else math.inf
 
-    def _tells_at(self) -> float:
-        """When the present outage is to be recorded, unless it ends before."""
-        quiet = not self.down or self._opening or self._told_down
-        return math.inf if quiet else self.live_at + TOLD_S
-
-    def _record(
-        self, from_: float, to: float | None, state: Literal["open", "closed"], fetched: int, reason: str
-    ) -> SourceGap:
-        return SourceGap(
-            source=self._source,
-            from_=timestamp(from_),
-            to=None if to is None else timestamp(to),
-            state=state,
-            fetched=fetched,
-            reason=reason,
-        )
+    def _began(self) -> float:
+        return self.live_at if self._extends is None else self._extends.from_
 
     # -- filling
 
@@ -236,7 +206,7 @@ class Ledger:
 
     def next_at(self) -> float:
         """When there is something to do if nothing happens until then; infinity for never."""
-        return min([self._tells_at(), *(span.due for span in self.spans if span is not self._extends)])
+        return min([self.tells_at(), *(span.due for span in self.spans if span is not self._extends)])
 
     def searched(self, search: Search, began: float) -> SourceGap | None:
         """All that ``search`` could show at ``began`` is in the log; what to record.  The span is closed unless
@@ -276,14 +246,6 @@ class Ledger:
             for span in self.spans
             if span.problem and span.told
         ]
-
-
-def _moment(text: str) -> float:
-    """A time that was stored; raises :class:`ValueError` for one that could not be stored again."""
-    moment = seconds(text)
-    if not 0 <= moment < _END_OF_TIME:
-        raise ValueError("this is no time of an outage")
-    return moment
 
 
 def _again(from_: float, to: float, told: bool, now: float) -> Span:

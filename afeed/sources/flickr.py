@@ -4,28 +4,34 @@ Flickr has no stream, and its search index is late: a photo may turn up minutes 
 was tagged later, hours after.  So each poll asks again for the last ten minutes before the newest upload seen,
 and once an hour for everything since the event began; what was offered before is not offered again unless it
 has changed.
+
+While Flickr does not answer, or afeed itself is stopped, nothing is lost, only late: when that lasted it is in
+the record as an outage, from the last search that came to its end to the next one.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from afeed.core.change import timestamp
-from afeed.core.errors import LogUnavailable
+from afeed.core.change import seconds, timestamp
+from afeed.core.draft import Draft, SourceGap
+from afeed.core.errors import LeaseLost, LogUnavailable
 from afeed.core.health import Check, State
+from afeed.core.ledger import STORE_S, PollLedger
 from afeed.core.normalise.flickr import MAX_RESULTS, Page
 from afeed.core.polling import Offered, Spacing, Walk, jittered, retry_wait
-from afeed.interfaces import ISink, ISource, Position
+from afeed.interfaces import ISink, ISource, Position, Recorded
 from afeed.settings import FlickrAccount, FlickrSource
 from afeed.sources.flickrapi import FlickrApi, Trouble
 
@@ -43,6 +49,9 @@ MEMORY = 2 * MAX_RESULTS
 REFUSED_WAIT_S = 900.0
 #: For so long polls may fail before the source counts as failed instead of degraded (seconds).
 PATIENCE_S = 600.0
+#: An outage is recorded when no search came to its end for so many intervals and :data:`OVERLAP_S`: the index
+#: itself is often minutes late, so what is shorter delays nothing by more than usual, and one failure is none.
+TOLD_POLLS = 3
 
 _log = Logger()
 
@@ -51,9 +60,9 @@ _log = Logger()
 class FlickrPoller:
     """Photos that carry one of an event's tags.
 
-    ``starts`` (Unix seconds) is the earliest upload of interest; ``position()`` fires with the value stored
-    with the last offer, the newest upload seen as a decimal number, or None.  ``spacing`` is shared by all
-    pollers of one key.  ``now()`` gives Unix seconds, ``clock`` runs the timers.
+    ``starts`` (Unix seconds) is the earliest upload of interest, and at ``ends`` the last run is cancelled;
+    ``position()`` fires with the value stored last, or None.  ``spacing`` is shared by all pollers of one key.
+    ``now()`` gives Unix seconds, ``clock`` runs the timers.
     """
 
     def __init__(
@@ -67,6 +76,7 @@ class FlickrPoller:
         rng: Random,
         *,
         starts: float,
+        ends: float = math.inf,
         position: Callable[[], Deferred[str | None]],
         spacing: Spacing | None = None,
         per_page: int = PER_PAGE,
@@ -79,10 +89,14 @@ class FlickrPoller:
         self._now = now
         self._rng = rng
         self._starts = max(int(starts), 0)
+        self._ends = ends
         self._position = position
         self._spacing = spacing if spacing is not None else Spacing()
 
         self._offered = Offered(MEMORY)
+        self._ledger = self._restored(None)
+        self._stored_at = -math.inf  # what the position that was stored last says of it
+        self._left: SourceGap | None = None  # what nobody is going to fetch any more
         self._newest: int | None = None
         self._rest: int | None = None
         self._drops = {sweep: Counter[str]() for sweep in (False, True)}
@@ -99,11 +113,20 @@ class FlickrPoller:
 
     async def run(self, sink: ISink) -> None:
         """Poll until cancelled."""
-        self._newest = await self._stored()
-        while True:
-            wait = await self._attempt(sink)
-            self._next = self._now() + wait
-            await self._sleep(wait)
+        await self._recall(sink)
+        try:
+            while True:
+                await self._announce(sink)
+                wait = await self._attempt(sink)
+                self._next = self._now() + wait
+                await self._rest_for(sink, wait)
+        except CancelledError:
+            if self._now() >= self._ends and (self._failures or self._ledger.told):
+                # Not waited for: a log that is away must not hold up the end.
+                self._left = self._ledger.over(self._ends)
+                last = Deferred.fromCoroutine(self._put(sink, [self._left]))
+                last.addErrback(lambda failure: failure.trap(LeaseLost) and None)
+            raise
 
     def check(self) -> Check:
         """``failed`` when an operator has to act or polls have failed for ten minutes, ``degraded`` before
@@ -115,6 +138,7 @@ class FlickrPoller:
             "items": self._items,
             "failures": self._failures,
             "error": self._error,
+            "missing": self._missing(),
         }
         state, detail = self._state()
         return Check(name=self.name, state=state, detail=detail, data=data)
@@ -125,6 +149,8 @@ class FlickrPoller:
                 return "ok", "The first search is under way."
             return "ok", f"Searched without error; {self._items} photos and changes so far."
         detail = f"{self._error} Next attempt at {_time(self._next)}."
+        if self._ledger.told:
+            detail += f" What was uploaded since {_time(self._ledger.live_at)} is missing until then."
         gone_on = self._now() - self._since >= PATIENCE_S
         return ("failed" if self._lasting or gone_on else "degraded"), detail
 
@@ -168,6 +194,7 @@ class FlickrPoller:
     async def _poll(self, sink: ISink) -> bool:
         """All pages since where this poll begins; whether there were later uploads than that.  Raises
         :class:`~afeed.sources.flickrapi.Trouble`; what was read before is kept."""
+        began = self._now()
         sweep = self._sweep_due()
         drops = Counter[str]()
         walk = Walk(self._begin(sweep), self._api.per_page, MAX_RESULTS)
@@ -186,6 +213,8 @@ class FlickrPoller:
             self._swept = self._clock.seconds()
         self._rest = walk.rest
         self._count(sink, sweep, drops)
+        if self._rest is None:
+            await self._settle(sink, began)
         return walk.newest > walk.since
 
     def _sweep_due(self) -> bool:
@@ -206,7 +235,9 @@ class FlickrPoller:
     async def _offer(self, sink: ISink, page: Page) -> None:
         drafts = self._offered.fresh(page.drafts)
         if drafts:
-            await sink.offer(self._slug, drafts, Position(self.name, str(self._newest)))
+            recorded = await self._put(sink, drafts)
+            new = [draft for draft, result in zip(drafts, recorded, strict=True) if result.new]
+            self._ledger.found(seconds(draft.item.created_at) for draft in new)
             self._offered.add(drafts)
             self._items += len(drafts)
             self._last_item = self._now()
@@ -218,6 +249,68 @@ class FlickrPoller:
             sink.dropped(self._slug, self.name, reason, count)
         self._drops[sweep] = drops
 
+    # -- the record -----------------------------------------------------------------------------------------
+
+    def _restored(self, stored: str | None) -> PollLedger:
+        told_s = TOLD_POLLS * self._interval_s + OVERLAP_S
+        return PollLedger.restored(self.name, stored, self._now(), starts=self._starts, told_s=told_s)
+
+    async def _recall(self, sink: ISink) -> None:
+        """Take up where the last run ended."""
+        stored = await self._stored()
+        self._ledger, self._left = self._restored(stored), None
+        newest = self._ledger.newest_id or ""
+        usable = newest.isascii() and newest.isdigit() and len(newest) <= 12
+        self._newest = int(newest) if usable else None
+        if stored is None:
+            await self._put(sink)  # from now on a stop is an outage, even if Flickr never answers before it
+
+    async def _announce(self, sink: ISink) -> None:
+        """Record an outage that lasts."""
+        gap = self._ledger.outage(self._now())
+        if gap is not None:
+            _log.warn(
+                "{source}: nothing was fetched since {since}, which viewers are told now; what was uploaded "
+                "since then is fetched as soon as Flickr answers",
+                source=self.name,
+                since=gap.from_,
+            )
+            await self._put(sink, [gap])
+
+    async def _settle(self, sink: ISink, began: float) -> None:
+        """A search that ``began`` then came to its end: nothing from before is missing."""
+        gap = self._ledger.answered(began)
+        if gap is not None:
+            _log.info(
+                "{source}: {count} photos from {since} to {until} were fetched",
+                source=self.name,
+                count=gap.fetched,
+                since=gap.from_,
+                until=gap.to,
+            )
+            await self._put(sink, [gap])
+        elif began - self._stored_at >= STORE_S:
+            await self._put(sink)
+
+    def _missing(self) -> list[str]:
+        """What could not be fetched so far, a sentence without a full stop."""
+        why = (self._error or "they are being fetched").rstrip(".")
+        if self._ledger.told:
+            return [f"photos from {_time(self._ledger.live_at)} on are missing: {why}"]
+        if self._left is not None:
+            return [f"photos from {self._left.from_} to {self._left.to} are missing: {why}"]
+        return []
+
+    async def _put(self, sink: ISink, drafts: Sequence[Draft] = ()) -> list[Recorded]:
+        """Offer ``drafts``, and store how far this is."""
+        ledger = self._ledger
+        newest = None if self._newest is None else str(self._newest)
+        recorded = await sink.offer(self._slug, drafts, Position(self.name, ledger.position(newest)))
+        self._stored_at = ledger.live_at
+        return recorded
+
+    # -- requests -------------------------------------------------------------------------------------------
+
     async def _page(self, walk: Walk) -> Page:
         await self._sleep(self._spacing.reserve(self._clock.seconds()))
         return await self._api.search(walk)
@@ -228,7 +321,16 @@ class FlickrPoller:
         if seconds > 0:
             await deferLater(self._clock, seconds)
 
-    async def _stored(self) -> int | None:
+    async def _rest_for(self, sink: ISink, seconds: float) -> None:
+        """Wait for the next poll; on the way there an outage may have lasted for long enough."""
+        due = self._clock.seconds() + seconds
+        first = max(self._ledger.tells_at() - self._now(), 0.0) + 0.001  # more than what rounding takes away
+        if first < seconds:
+            await self._sleep(first)
+            await self._announce(sink)
+        await self._sleep(due - self._clock.seconds())
+
+    async def _stored(self) -> str | None:
         """The stored position; the log may have to come back first."""
         while True:
             try:
@@ -239,8 +341,7 @@ class FlickrPoller:
                 await self._sleep(5.0)
             else:
                 self._error = None
-                usable = value is not None and value.isascii() and value.isdigit() and len(value) <= 12
-                return int(value) if usable and value is not None else None
+                return value
 
 
 def _time(seconds: float | None) -> str | None:

@@ -16,10 +16,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from afeed.core.backfill import STORE_S, Ledger, Search, unsearchable
+from afeed.core.backfill import Ledger, Search, unsearchable
 from afeed.core.backoff import Backoff
 from afeed.core.draft import Draft, SourceGap
 from afeed.core.errors import LeaseLost, LogUnavailable
+from afeed.core.ledger import STORE_S
 from afeed.core.normalise.x import Page
 from afeed.core.polling import Spacing
 from afeed.core.stream import Outcome, fault_of
@@ -133,16 +134,17 @@ class BackFill:
 
     def lost(self, at: float) -> None:
         """The stream is over; it was live until ``at``."""
-        for ledger in self._ledgers.values():
+        for _, ledger in self._active():
             ledger.lost(at)
         self._wake()
 
     def leave(self) -> None:
-        """afeed stops: if the stream is live, it was so until now."""
+        """afeed stops, or all events are over: if the stream is live, it was so until now."""
         now = self._now()
         for ledger in self._ledgers.values():
             ledger.alive(now)
         self._store(now)
+        self._announce()
 
     def _store(self, now: float) -> None:
         self._stored_at = now
@@ -208,9 +210,16 @@ class BackFill:
         return ((slug, ledger) for slug, ledger in self._ledgers.items() if slug in wanted)
 
     def _announce(self) -> None:
-        now = self._now()
-        for slug, ledger in self._active():
-            self._tell(slug, ledger.outage(now))
+        """Record what there is to say of outages that go on."""
+        now, wanted = self._now(), self._wanted()
+        for slug, ledger in list(self._ledgers.items()):
+            if slug in wanted:
+                self._tell(slug, ledger.outage(now))
+            else:
+                # Its days are over.  Should they begin again, what was stored says since when it lacks what.
+                if ledger.down:
+                    self._tell(slug, ledger.over(now))
+                del self._ledgers[slug]
 
     def _tell(self, slug: str, gap: SourceGap | None) -> None:
         if gap is not None:

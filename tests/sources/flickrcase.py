@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
@@ -12,7 +13,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from afeed.core.draft import Draft, Posted
+from afeed.core.change import timestamp
+from afeed.core.draft import Draft, Posted, SourceGap
 from afeed.interfaces import ISink, Position, Recorded
 from afeed.settings import FlickrAccount, FlickrSource, Secret
 from afeed.sources.flickr import FlickrPoller
@@ -22,21 +24,33 @@ STARTS = NOW - 86_400
 KEY = "k3y-that-nobody-may-see"
 
 
+def position(newest: object, live_at: float = NOW) -> str:
+    """What is stored by a poller that has read up to ``newest`` and was last answered at ``live_at``."""
+    return json.dumps({"newest_id": str(newest), "live_at": timestamp(live_at)})
+
+
 @implementer(ISink)
 class Sink:
-    """Remembers what it was offered; with ``held`` it answers when that fires."""
+    """Remembers the photos it was offered, each time with what the position says of the newest; with ``held``
+    it answers when that fires.  ``stored`` is the last position, and ``gaps`` has the outages."""
 
     def __init__(self) -> None:
         self.offers: list[tuple[list[Posted], str | None]] = []
+        self.gaps: list[SourceGap] = []
+        self.stored: str | None = None
         self.drops: Counter[str] = Counter()
         self.held: Deferred[None] | None = None
 
     def offer(
         self, event: str, drafts: Sequence[Draft], position: Position | None = None
     ) -> Deferred[list[Recorded]]:
+        if position is not None:
+            self.stored = position.value
+        self.gaps += [draft for draft in drafts if isinstance(draft, SourceGap)]
         posts = [draft for draft in drafts if isinstance(draft, Posted)]
-        assert len(posts) == len(drafts)
-        self.offers.append((posts, position.value if position is not None else None))
+        if not posts:
+            return succeed([Recorded(1, True) for _ in drafts])
+        self.offers.append((posts, json.loads(self.stored or "{}").get("newest_id")))
         result = [Recorded(seq, True) for seq, _ in enumerate(drafts, 1)]
         if self.held is None:
             return succeed(result)

@@ -21,7 +21,7 @@ from afeed.sources.flickr import FlickrPoller
 from tests.simulators.flickr import FlickrSimulator
 from tests.simulators.flickrfaults import FAULTS
 from tests.simulators.photos import Photo, invented
-from tests.sources.flickrcase import KEY, NOW, STARTS, Sink, make_poller
+from tests.sources.flickrcase import KEY, NOW, STARTS, Sink, make_poller, position
 
 
 class PolicyTests(SynchronousTestCase):
@@ -84,17 +84,18 @@ class PolicyTests(SynchronousTestCase):
         self.assertLessEqual({"date_upload", "last_update", "license", "owner_name", "url_l", "url_o"}, extras)
 
     def test_a_stored_position_is_where_the_first_poll_begins_with_the_overlap(self) -> None:
-        self.start(stored=lambda: succeed(str(NOW - 3600)))
+        self.start(stored=lambda: succeed(position(NOW - 3600)))
         self.assertEqual(self.flickr.requests[0]["min_upload_date"], str(NOW - 3600 - 600))
 
     def test_a_position_that_is_none_begins_at_the_start_of_the_event(self) -> None:
-        for stored in ("", "nonsense", "-5", "9" * 40, "٣"):
+        strange = ("", "nonsense", "-5", "9" * 40, "٣", "[]", '{"newest_id":7}', '{"live_at":"yesterday"}')
+        for stored in (*strange, *(position(newest) for newest in ("nonsense", -5, "9" * 40, "٣"))):
             self.flickr.requests.clear()
             self.start(stored=lambda stored=stored: succeed(stored))
             self.assertEqual(self.flickr.requests[0]["min_upload_date"], str(STARTS), stored)
 
     def test_a_log_that_is_away_at_the_start_is_waited_for(self) -> None:
-        answers = [fail(LogUnavailable("the disk is busy")), succeed(str(NOW - 3600))]
+        answers = [fail(LogUnavailable("the disk is busy")), succeed(position(NOW - 3600))]
         poller = self.start(stored=lambda: answers.pop(0))
         self.assertEqual(self.flickr.requests[0]["min_upload_date"], str(NOW - 4200))
         self.assertEqual(poller.check().state, "ok")
@@ -108,9 +109,9 @@ class PolicyTests(SynchronousTestCase):
         self.pass_time(300)
         self.assertGreaterEqual(len(self.flickr.requests), 4)
         self.assertEqual(len(self.sink.offers), 1)
-        posts, position = self.sink.offers[0]
+        posts, stored = self.sink.offers[0]
         self.assertEqual([post.item.media[0].owner for post in posts], ["Бо Приклад", "例 太郎"])
-        self.assertEqual(position, str(newest.uploaded))
+        self.assertEqual(stored, str(newest.uploaded))
         self.assertEqual(poller.check().data["items"], 2)
 
     def test_a_new_photo_comes_with_the_next_poll(self) -> None:
@@ -149,7 +150,7 @@ class PolicyTests(SynchronousTestCase):
 
     def test_after_a_restart_everything_is_looked_at_within_minutes(self) -> None:
         tagged = self.add(1, age=7200)
-        self.start(stored=lambda: succeed(str(NOW - 30)))
+        self.start(stored=lambda: succeed(position(NOW - 30)))
         self.pass_time(500)
         self.assertEqual(self.sink.ids, [])
         self.pass_time(200)
@@ -158,7 +159,7 @@ class PolicyTests(SynchronousTestCase):
     def test_a_night_without_afeed_is_filled_in_oldest_first(self) -> None:
         last = self.add(1, age=30)
         self.start()
-        stored = self.sink.offers[-1][1]
+        stored = self.sink.stored
         self.running.pop().cancel()
         self.clock.advance(8 * 3600)
         missed = [self.add(number, age=8 * 3600 - 60 * number) for number in range(2, 62)]

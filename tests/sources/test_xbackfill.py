@@ -268,6 +268,46 @@ class StopTests(BackFillCase):
         self.assertEqual(self.gaps(), [])
 
 
+class OverTests(BackFillCase):
+    def test_an_outage_that_outlasts_an_event_has_an_end_and_stays_open(self) -> None:
+        self.wanted = {"aea": "#aea", "conf": "#conf"}
+        self.live()
+        self.cut()
+        self.advance(60, step=1)
+        self.wanted = {"conf": "#conf"}
+        self.advance(120, step=1)
+        opened, over = self.changes("source.gap")
+        self.assertEqual((over["from"], over["state"], over["reason"]), (opened["from"], "open", "event-over"))
+        self.assertLess(over["to"], timestamp(NOW + FIRST_S + 60 + 70))
+        self.assertEqual([gap["to"] for gap in self.changes("source.gap", "conf")], [None])
+        self.wanted = {}  # and the last one, together with which the source ends
+        self.stop()
+        self.assertEqual(self.changes("source.gap", "conf")[-1]["reason"], "event-over")
+
+    def test_an_event_that_ends_while_the_stream_is_live_has_no_outage(self) -> None:
+        self.wanted = {"aea": "#aea", "conf": "#conf"}
+        self.live()
+        self.wanted = {"conf": "#conf"}
+        self.advance(300, step=1)
+        self.cut()
+        self.advance(60, step=1)
+        self.stop()
+        self.assertEqual(self.gaps(), [])
+
+    def test_an_event_whose_days_begin_again_is_filled_in_from_where_they_ended(self) -> None:
+        self.live()
+        self.cut()
+        self.wanted = {}
+        self.advance(120, step=1)
+        self.x.post("in between #aea")
+        self.advance(120, step=1)
+        self.x.refusals.clear()
+        self.wanted = {"aea": "#aea"}
+        self.advance(120 + FILLED_S, step=1)
+        self.assertEqual(self.texts(), ["in between #aea"])
+        self.assertEqual(self.gaps()[-1], ("closed", 1, "outage"))
+
+
 class SearchTroubleTests(BackFillCase):
     def test_a_rate_limit_is_respected(self) -> None:
         self.live()
