@@ -17,7 +17,6 @@ from twisted.python.failure import Failure
 from afeed.archive.strainer import Strainer
 from afeed.core.errors import (
     AfeedError,
-    ArchiveUnavailable,
     ArchiveUnusable,
     LogUnavailable,
     LogUnusable,
@@ -148,10 +147,11 @@ class Node(Service):
         except RestoreUnfinished:
             # The log is still to be filled: whatever it took before that would be in the way.
             raise
-        except (ArchiveUnavailable, AfeedError, TimeoutError) as error:
+        except (AfeedError, TimeoutError) as error:
+            late = isinstance(error, TimeoutError)
             _log.warn(
                 "The archive is not there yet ({why}); the feed starts without it and it is tried again",
-                why=str(error) or type(error).__name__,
+                why=parts.archive.check().detail if late else str(error),
             )
         for step in (self._open_log, parts.hub.start, self._begin):
             await self._insist(step)

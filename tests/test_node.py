@@ -10,7 +10,7 @@ from twisted.application.service import Application, IService
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.channel import Channel
@@ -214,8 +214,16 @@ class StartTests(NodeCase):
         self.start()
         self.clock.advance(ARCHIVE_PATIENCE_S - 0.1)
         self.assertFalse(self.node.ready())
+        logged: list[str] = []
+
+        def observe(event: LogEvent) -> None:
+            logged.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
         self.clock.advance(0.2)
         self.assertTrue(self.node.ready())
+        self.assertIn(f"The archive is not there yet ({self.house.archive.check().detail})", "".join(logged))
         self.stop(5)
 
     def test_a_log_that_cannot_be_used_is_told_on_healthz(self) -> None:

@@ -18,6 +18,17 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     ("lock timeout", "another session has locked a table: pg_locks and pg_stat_activity say which"),
     ("permission denied", "grant that to the role that afeed uses"),
     ("starting up", "it will be there soon"),
+    ("in recovery mode", "it will be there soon"),
+    ("connection refused", "start it, or correct `archive`"),
+    ("name or service not known", "correct the host in `archive`"),
+    ("could not translate host name", "correct the host in `archive`"),
+    ("no route to host", "look at the network"),
+    ("timeout expired", "see whether it hangs, and whether the network is whole"),
+    ("did not answer", "see whether it hangs or has too much to do"),
+    ("closed the connection unexpectedly", "its own log says why"),
+    ("unexpected postmaster exit", "its own log says why"),
+    ("due to administrator command", "somebody ended afeed's connection"),
+    ("statement timeout", "see what keeps the database busy: pg_stat_activity says"),
     ("shutting down", "somebody stops it"),
 )
 

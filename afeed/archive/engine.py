@@ -283,7 +283,7 @@ class Database:
                 log.warn("A connection to the archive does not close within {patience} s.", patience=patience)
 
     def _too_slow(self, result: object, timeout: float) -> Any:
-        raise ArchiveUnavailable(f"{self.name} did not answer within {timeout:g} s")
+        raise ArchiveUnavailable(advised(f"{self.name} did not answer within {timeout:g} s"))
 
 
 def explain(error: BaseException) -> str:

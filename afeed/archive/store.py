@@ -216,6 +216,7 @@ class SqlArchive:
             raise
         self._started = True
         self._check = self._checked("ok", "ready")
+        log.info("The archive can be used: {name}", name=database.name)
         # A process that was killed may have left content that was removed in the write-ahead log.
         self._scrub()
 

@@ -27,6 +27,8 @@ IDLE_S = 3.0
 #: end of a fault within ten seconds.
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 8.0
+#: So many different causes of one outage are logged; health tells of each.
+CAUSES = 10
 #: An archive that works but is this far behind cannot keep up.
 SLOW_S = 60.0
 
@@ -68,6 +70,7 @@ class Strainer:
         self._wake: Deferred[None] | None = None
         self._fault: Exception | None = None
         self._fault_since = 0.0
+        self._told: set[str] = set()
         self._attempts = 0
 
     def copy(self, copying: bool) -> None:
@@ -188,13 +191,19 @@ class Strainer:
     def _unwell(self, error: Exception) -> float:
         """Take note of a fault; the seconds to wait before the next attempt."""
         self._forget()
+        cause = str(error)
         if self._fault is None:
             self._fault_since = self._clock.seconds()
             log.error(
-                "Nothing is archived at the moment: {error}. The feed goes on, the live log keeps everything, "
+                "Nothing is archived at the moment: {cause}. The feed goes on, the live log keeps everything, "
                 "and afeed tries again every few seconds.",
-                error=error,
+                cause=cause,
             )
+        elif cause not in self._told and len(self._told) < CAUSES:
+            # What ended a connection is often not what keeps afeed from making another.
+            log.error("Still nothing is archived: {cause}.", cause=cause)
+        if len(self._told) < CAUSES:
+            self._told.add(cause)
         self._fault = error
         longest = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(self._attempts, 10))
         self._attempts += 1
@@ -205,6 +214,7 @@ class Strainer:
             seconds = self._clock.seconds() - self._fault_since
             log.info("The archive follows the live log again, after {seconds:.0f} s.", seconds=seconds)
         self._fault = None
+        self._told.clear()
         self._attempts = 0
 
     async def _measure(self) -> None:

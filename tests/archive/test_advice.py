@@ -15,6 +15,9 @@ class AdviceTests(SynchronousTestCase):
             ("cannot execute INSERT in a read-only transaction", "is it a standby"),
             ("canceling statement due to lock timeout", "pg_locks"),
             ("could not extend file: No space left on device", "make room"),
+            ('connection to server at "127.0.0.1", port 5432 failed: Connection refused', "start it"),
+            ("postgresql+psycopg://db/feed did not answer within 5 s", "hangs"),
+            ("consuming input failed: server closed the connection unexpectedly", "its own log"),
         ):
             sentence = advised(said)
             self.assertTrue(sentence.startswith(f"{said} ("), sentence)

@@ -13,8 +13,8 @@ from afeed.archive.engine import explain
 class ExplainTests(SynchronousTestCase):
     def test_no_sentence_ends_with_the_punctuation_of_another_program_and_its_own(self) -> None:
         for words, told in (
-            ("Connection refused\n\tIs the server there?\n", "Connection refused Is the server there"),
-            ("Connection refused.", "Connection refused"),
+            ("Connection lost\n\tIs the server there?\n", "Connection lost Is the server there"),
+            ("Connection lost.", "Connection lost"),
             ("no such table: a.b", "no such table: a.b"),
             ("...", "OperationalError"),
         ):

@@ -11,7 +11,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from afeed.archive.strainer import Strainer
+from afeed.archive.strainer import CAUSES, Strainer
 from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, LogUnavailable
 from afeed.interfaces import Head, IArchive, ILiveLog
@@ -229,7 +229,8 @@ class FaultTests(StrainerTestCase):
         self.let_pass(3.1)
         self.assertEqual(self.state(), "degraded")
 
-    def test_one_outage_is_one_error_in_the_log_and_its_end_one_line(self) -> None:
+    def logged(self) -> list[tuple[str, str]]:
+        """Level and words of what the strainer logs from now on."""
         told: list[tuple[str, str]] = []
 
         def observe(event: LogEvent) -> None:
@@ -238,6 +239,10 @@ class FaultTests(StrainerTestCase):
 
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
+        return told
+
+    def test_one_outage_is_one_error_in_the_log_and_its_end_one_line(self) -> None:
+        told = self.logged()
         self.run_it()
         self.archive.fault = AWAY
         self.let_pass(40)
@@ -245,6 +250,28 @@ class FaultTests(StrainerTestCase):
         self.let_pass(10)
         self.assertEqual([level for level, _ in told], ["error", "info"])
         self.assertIn("connection refused", told[0][1])
+
+    def test_each_cause_of_an_outage_is_logged_once(self) -> None:
+        # An administrator's command ends the connection, and then the password is wrong: that is what counts.
+        told = self.logged()
+        self.run_it()
+        for _ in range(2):
+            for cause in ("terminated by an administrator", "password authentication failed"):
+                self.archive.fault = ArchiveUnavailable(cause)
+                self.let_pass(12)
+        self.archive.fault = None
+        self.let_pass(10)
+        self.assertEqual([level for level, _ in told], ["error", "error", "info"])
+        self.assertIn("administrator", told[0][1])
+        self.assertEqual(told[1][1], "Still nothing is archived: password authentication failed.")
+
+    def test_an_outage_that_always_has_another_cause_does_not_fill_the_log(self) -> None:
+        told = self.logged()
+        self.run_it()
+        for number in range(50):
+            self.archive.fault = ArchiveUnavailable(f"query {number} failed")
+            self.let_pass(9)
+        self.assertEqual(len(told), CAUSES)
 
     def test_a_log_that_is_away_is_waited_for(self) -> None:
         self.append(1, 2)
