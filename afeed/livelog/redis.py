@@ -243,7 +243,12 @@ class RedisLog:
         return succeed(Lineage(window.epoch, self._mirror.ancestors[event]))
 
     def position(self, event: str, source: str) -> Deferred[str | None]:
-        return self._run(event, lambda commands: commands.position(event, source))
+        async def position(commands: Commands) -> str | None:
+            found = await commands.position(event, source)
+            # What Redis has just forgotten may not have been put back yet.
+            return found if found is not None else self._mirror.positions.get(event, {}).get(source)
+
+        return self._run(event, position)
 
     def trim(self, event: str, upto: int) -> Deferred[None]:
         async def trim(commands: Commands) -> None:

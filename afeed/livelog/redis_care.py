@@ -26,6 +26,9 @@ POLL_SECONDS = 1.0
 #: How often, in seconds, a witness that did not answer is asked again.
 RETRY_SECONDS = 2.0
 
+#: How often, in seconds, the positions of sources are noted: an older one only has more fetched again.
+POSITIONS_SECONDS = 10.0
+
 
 class Care:
     """Looks after the logs of ``events`` by ``commands``, whose connection is given up when it ends.
@@ -121,13 +124,21 @@ class Care:
             doubtful=lambda: restoring.run != self.commands.run or event in self._mirror.suspect,
             announce=self._announce,
         )
-        if outcome.changed:
-            await self.commands.remind(event, self._mirror.positions.get(event, {}))
+        await self._recall(event)
         self._mirror.suspect.discard(event)
         self._unheard.discard(event)
         if outcome.unheard:
             self._unheard.add(event)
         await self._mirror.follow(self.commands, event)
+
+    async def _recall(self, event: str) -> None:
+        """Put back the positions of sources that Redis has forgotten, whichever node has restored the log, and
+        note those that it has.  One that nobody knew would be taken for a first start: a silent gap."""
+        there = await self.commands.positions(event)
+        known = self._mirror.positions.setdefault(event, {})
+        forgotten = {source: value for source, value in known.items() if source not in there}
+        await self.commands.remind(event, forgotten)
+        known.update(there)
 
     def _announce(self, sentence: str) -> None:
         self._log.warn(
@@ -154,11 +165,16 @@ class Care:
     async def _look(self) -> None:
         """See, once a second, what others have appended and how the server is."""
         await deferLater(self._reactor, 0 if self._health.refusal else POLL_SECONDS)
+        noted = self._reactor.seconds()
         while True:
             states = await self._health.look(self.commands, self._events, self._reactor)
             # In the very turn of the answer, all of them: whatever is awaited makes the rest of it old.
             for event in self._judge(dict(zip(self._events, states, strict=True))):
                 await self._mirror.follow(self.commands, event)
+            if self._reactor.seconds() - noted >= POSITIONS_SECONDS:
+                noted = self._reactor.seconds()
+                for event in self._events:
+                    self._mirror.positions[event].update(await self.commands.positions(event))
             await deferLater(self._reactor, POLL_SECONDS)
 
     def _judge(self, states: Mapping[str, State | None]) -> list[str]:

@@ -267,6 +267,12 @@ class Commands:
         for source, value in positions.items():
             await self.send("HSETNX", Keys(event).positions, source, value)
 
+    async def positions(self, event: str) -> dict[str, str]:
+        """Those of all sources."""
+        reply = await self.send("HGETALL", Keys(event).positions)
+        words = [bytes(word).decode("utf-8") for word in reply]
+        return dict(zip(words[::2], words[1::2], strict=True))
+
     async def position(self, event: str, source: str) -> str | None:
         reply = await self.send("HGET", Keys(event).positions, source)
         return None if reply is None else bytes(reply).decode("utf-8")

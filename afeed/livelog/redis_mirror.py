@@ -40,7 +40,7 @@ class Mirror:
         self.windows: dict[str, Window] = {}
         self.ancestors: dict[str, tuple[Ancestor, ...]] = {}
         self.bytes: dict[str, int] = {}
-        #: How far sources have read upstream, event by event, as far as it came through this node.
+        #: How far sources have read upstream, event by event, at a moment not long ago.
         self.positions: dict[str, dict[str, str]] = {}
         #: Events of which Redis was found to have less than was seen.
         self.suspect: set[str] = set()

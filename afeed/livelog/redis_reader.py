@@ -14,7 +14,7 @@ from twisted.internet.error import ConnectError
 from afeed.core.change import Change
 from afeed.core.errors import LogUnavailable
 from afeed.livelog.redis_address import parse_redis_url
-from afeed.livelog.redis_commands import Commands, Keys
+from afeed.livelog.redis_commands import Commands
 from afeed.livelog.redis_wire import Connector, RedisWire
 from afeed.livelog.taken import Moved, Taken
 
@@ -82,9 +82,7 @@ class RedisReader:
         before one that follows removed it.  Fails with :class:`Moved` when it must be done anew.
         """
         # First of all: a source may have read further than the last page, never less far.
-        packed = await self._commands.send("HGETALL", Keys(event).positions)
-        words = [bytes(word).decode("utf-8") for word in packed]
-        positions = dict(zip(words[::2], words[1::2], strict=True))
+        positions = await self._commands.positions(event)
         (state,) = await self._commands.states([event])
         if state is None:
             return None

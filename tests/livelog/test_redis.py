@@ -240,6 +240,28 @@ class RedisTests(RedisFixture, TestCase):
         await eventually(lambda: log.head("e").addCallback(lambda now: now.epoch != epoch), "a new epoch")
         self.assertEqual(await log.position("e", "x"), "101")
 
+    async def test_the_positions_of_sources_outlive_a_flush_that_another_node_makes_good(self) -> None:
+        leader, other = await self.open(), await self.open()
+        await self.append(leader, post(1), position=Position("x", "100"))
+        await eventually(lambda: other.head("e").addCallback(lambda head: head.seq == 1), "the change")
+        epoch = (await other.head("e")).epoch
+        network: Deferred[None] = Deferred()
+        connect = leader._link._connect
+
+        async def connect_later() -> Any:
+            await network
+            return await connect()
+
+        leader._link._connect = connect_later
+        leader._link.abort("a test")
+        self.server.cli("FLUSHALL")
+        await eventually(
+            lambda: other.head("e").addCallback(lambda now: now.epoch != epoch), "the other to restore the log"
+        )
+        network.callback(None)
+        await eventually(lambda: leader._link.up, "the leader to be back")
+        self.assertEqual(await other.position("e", "x"), "100")
+
     async def test_a_position_that_redis_kept_is_not_overwritten(self) -> None:
         log = await self.open()
         await self.append(log, post(1), position=Position("x", "100"))

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.interfaces import IWitness
-from afeed.livelog.redis_care import POLL_SECONDS, Care
+from afeed.livelog.redis_care import POLL_SECONDS, POSITIONS_SECONDS, Care
 from afeed.livelog.redis_commands import Commands
 from afeed.livelog.redis_health import RedisHealth
 from afeed.livelog.redis_mirror import Mirror
@@ -92,3 +92,49 @@ class LookTests(CareCase):
         self.clock.advance(POLL_SECONDS)
         self.assertEqual(self.failures, ["another node restores the live log of b at the moment"])
         self.assertEqual(self.mirror.suspect, set())
+
+
+class PositionTests(CareCase):
+    """How far the sources have read upstream: who forgets that fills no gap and tells of none."""
+
+    def replace(self) -> None:
+        """Another server takes the place of this one, and another node has restored everything it knew."""
+        logs = self.redis.logs
+        self.redis = SlowRedis(*logs)
+        for event, log in logs.items():
+            self.redis.logs[event].changes = list(log.changes)
+            self.redis.logs[event].epoch = "new"
+
+    def positions(self) -> dict[str, str]:
+        return self.redis.logs["a"].positions
+
+    def test_a_node_puts_them_back_although_another_restored_the_log(self) -> None:
+        self.begin().end()
+        self.mirror.positions["a"] = {"x": "100", "flickr:a": "7"}
+        self.replace()
+        self.begin()
+        self.assertEqual(self.positions(), {"x": "100", "flickr:a": "7"})
+
+    def test_a_node_that_never_led_puts_them_back_too(self) -> None:
+        self.positions()["x"] = "100"
+        self.begin()
+        self.positions().update({"x": "101", "flickr:a": "7"})
+        self.clock.pump([POLL_SECONDS] * round(POSITIONS_SECONDS / POLL_SECONDS + 1))
+        self.replace()
+        self.begin()
+        self.assertEqual(self.positions(), {"x": "101", "flickr:a": "7"})
+
+    def test_what_is_there_stands_and_is_not_written_again(self) -> None:
+        self.positions()["x"] = "101"
+        self.mirror.positions["a"] = {"x": "100"}
+        self.begin()
+        self.assertEqual(self.positions(), {"x": "101"})
+        # A server whose memory is used up would refuse that, and then nothing could be read from it either.
+        self.assertNotIn("HSETNX", self.redis.asked)
+
+    def test_they_are_not_forgotten_with_the_server(self) -> None:
+        self.positions()["x"] = "100"
+        self.begin()
+        self.positions().clear()
+        self.clock.pump([POLL_SECONDS] * round(POSITIONS_SECONDS / POLL_SECONDS + 1))
+        self.assertEqual(self.mirror.positions["a"], {"x": "100"})
