@@ -108,10 +108,10 @@ def snapshot(url: str) -> Iterator[Snapshot]:
 
 class Standing(NamedTuple):
     """What is in an archive into which something is to be restored: how many changes of which event, and the
-    SHA-256 of the backup with which an earlier restore did not come to its end."""
+    SHA-256 of the backup of which it has everything, from a restore that did not come to its end."""
 
     contents: dict[str, int]
-    unfinished: str | None
+    filled: str | None
 
 
 def standing(url: str) -> Standing:
@@ -123,7 +123,8 @@ def standing(url: str) -> Standing:
         found = {event: int(count) for event, count in connection.execute(counted)}
         if not inspect(connection).has_table(restore.name):
             return Standing(found, None)
-        return Standing(found, connection.execute(select(restore.c.backup)).scalar_one())
+        left = connection.execute(select(restore)).one()
+        return Standing(found, left.backup if left.filled else None)
 
 
 class Filling:
@@ -154,11 +155,6 @@ class Filling:
         """The next changes of ``event``."""
         self._do(transactions.write(self._sql, self._insert, event, fold(page)))
 
-    def mark(self, backup: str) -> None:
-        """Keep others out until :func:`finish`."""
-        restore.create(self._connection)
-        self._connection.execute(restore.insert(), {"backup": backup})
-
     @staticmethod
     def _do(work: Coroutine[Any, Any, T]) -> T:
         """Run what never waits."""
@@ -183,13 +179,24 @@ class _Blocking:
 
 
 @contextmanager
-def filling(url: str, at: str) -> Iterator[Filling]:
-    """Fill the archive at ``url``, made or migrated first; an exception leaves it empty.  ``at`` is an RFC 3339
-    time."""
+def filling(url: str, backup: str, at: str) -> Iterator[Filling]:
+    """Fill the archive at ``url``, made or migrated first, from the backup with the SHA-256 ``backup``; an
+    exception leaves it empty.  ``at`` is an RFC 3339 time.
+
+    From before the first row until :func:`finish`, however this ends, everybody else is kept out: what is not
+    whole yet must be neither served nor added to.
+    """
     parsed, backend = parse_url(url)
-    schema.prepare(parsed, backend)
+
+    def keep_out(connection: Connection) -> None:
+        restore.create(connection, checkfirst=True)
+        connection.execute(restore.delete())
+        connection.execute(restore.insert(), {"backup": backup, "filled": False})
+
+    schema.prepare(parsed, backend, restoring=True, also=keep_out)
     with _transaction(url, "write") as connection:
         yield Filling(connection, backend.insert, at)
+        connection.execute(restore.update().values(filled=True))
 
 
 def finish(url: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -35,9 +35,16 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _alembic = threading.Lock()
 
 
-def prepare(url: URL, backend: Backend, *, restoring: bool = False) -> None:
-    """Create or migrate the archive.  Nobody but this user may read an SQLite file that is made here.  One that
-    a restore has left unfinished is refused unless that is what is ``restoring`` it.
+def prepare(
+    url: URL,
+    backend: Backend,
+    *,
+    restoring: bool = False,
+    also: Callable[[Connection], None] = lambda connection: None,
+) -> None:
+    """Create or migrate the archive, and do ``also`` in the same transaction.  Nobody but this user may read an
+    SQLite file that is made here.  One that a restore has left unfinished is refused unless that is what is
+    ``restoring`` it.
 
     Raises :class:`~afeed.core.errors.ArchiveTooNew` or :class:`~afeed.core.errors.ArchiveUnusable` for one
     that is not this program's to change, and leaves that as it is; raises
@@ -53,6 +60,7 @@ def prepare(url: URL, backend: Backend, *, restoring: bool = False) -> None:
                 _enter_wal(connection)
             with connection.begin():
                 _migrate(connection, url, backend, restoring)
+                also(connection)
     except SQLAlchemyError as error:
         raise ArchiveUnavailable(f"{display(url)}: {explain(error)}") from error
     finally:

@@ -7,7 +7,7 @@ PostgreSQL's text could not hold everything people post.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
 
 #: Alembic's table, under a name of our own: other programs in the same database may use Alembic too.
 REVISION_TABLE = "afeed_revision"
@@ -99,10 +99,11 @@ source_gaps = Table(
     Column("seq", BigInteger, nullable=False),
 )
 
-#: While a restore is under way: the SHA-256 of the backup.  It is no part of the schema: that it exists is what
-#: keeps everybody else out.
+#: While a restore is under way: the SHA-256 of the backup, and whether the archive has all of it.  It is no
+#: part of the schema: that it exists is what keeps everybody else out.
 restore = Table(
     "afeed_restore",
     MetaData(),
     Column("backup", Text, nullable=False),
+    Column("filled", Boolean, nullable=False),
 )

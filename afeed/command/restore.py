@@ -45,8 +45,8 @@ old ones away first.  They need not be of the kinds from which the backup was ma
 What root makes here belongs to the owner of the folder it is in.
 
 The backup is read through before anything is touched.  If this command is killed,
-give it the same backup again: it goes on, and until it has ended afeed refuses to
-start on what it left.
+or fails, give it the same backup again: it goes on, and until it has ended afeed
+refuses to start on what it left.
 
   systemctl stop afeed
   afeed restore --config /etc/afeed/afeed.toml /var/backups/afeed.jsonl.gz
@@ -152,7 +152,7 @@ def _make_sure(store: Store, summary: _Summary, background: Background) -> bool:
     is in the way."""
     found = standing(store.archive)
     archive = hide_password(store.archive)
-    if found.unfinished is not None and found.unfinished != summary.closing.sha256:
+    if found.filled not in (None, summary.closing.sha256):
         raise Refused(
             f"the archive {archive} has been filled from another backup by a restore that did not come to its "
             "end. Give that backup again, or empty the archive and the live log"
@@ -164,7 +164,7 @@ def _make_sure(store: Store, summary: _Summary, background: Background) -> bool:
             f"{nodes} node{'s are' if nodes != 1 else ' is'} connected to the live log in "
             f"{hide_password(store.live_log)}: stop afeed everywhere first"
         )
-    if found.unfinished is not None:
+    if found.filled is not None:
         return True
     full = [f"{count:,} changes of {event}" for event, count in sorted(found.contents.items())]
     if full:
@@ -186,7 +186,7 @@ def _fill_archive(store: Store, path: Path, summary: _Summary, console: Console,
     """All of it in one transaction: there is no half."""
     event, count = "", 0
     page: list[Change] = []
-    with filling(store.archive, at) as archive:
+    with filling(store.archive, summary.closing.sha256, at) as archive:
         for part in parse(lines(path)):
             if isinstance(part, Change):
                 page.append(part)
@@ -202,7 +202,6 @@ def _fill_archive(store: Store, path: Path, summary: _Summary, console: Console,
                 archive.begin(part)
             elif isinstance(part, Closing) and part != summary.closing:
                 raise BadBackup(f"{path} was changed while it was read")
-        archive.mark(summary.closing.sha256)
 
 
 async def _fill_log(store: Store, summary: _Summary, reactor: Any, now: Callable[[], float]) -> dict[str, str]:

@@ -22,7 +22,7 @@ def die(*arguments: Any, **more: Any) -> Any:
 
 def main(moment: str) -> None:
     if moment == "filling":
-        Filling.mark = die  # type: ignore[method-assign]
+        Filling.add = die  # type: ignore[method-assign]
     elif moment == "filled":
         restore._fill_log = die
     elif moment == "log":

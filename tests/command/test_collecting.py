@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.archive.bulk import filling
+from afeed.archive.bulk import filling, finish
 from afeed.command.collecting import ATTEMPTS, Collected, collect
 from afeed.command.program import Refused
 from afeed.core.backup import Beginning, Closing, Composer, Hole, Opening, parse
@@ -69,9 +69,10 @@ class CollectingTests(SynchronousTestCase):
         (self.directory / "archive.sqlite3").unlink(missing_ok=True)
         head = upto if upto is not None else len(changes)
         begun = Beginning(event=EVENT, epoch=epoch, head=head, ancestors=(), holes=(), positions={})
-        with filling(self.url, NOW) as archive:
+        with filling(self.url, "sha", NOW) as archive:
             archive.begin(begun)
             archive.add(EVENT, changes)
+        finish(self.url)
 
     def write(self, lines: bytes) -> None:
         self.lines.append(lines)

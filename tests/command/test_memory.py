@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from afeed.archive.bulk import PAGE, filling
+from afeed.archive.bulk import PAGE, filling, finish
 from afeed.core.backup import Beginning
 from afeed.core.change import POSTED, Change, compose
 from afeed.core.draft import prepare
@@ -39,10 +39,12 @@ class MemoryTests(CommandTestCase):
         """Put ``count`` changes into its archive."""
         (server.directory / "var").mkdir()
         begun = Beginning(event=SLUG, epoch="e1", head=count, ancestors=(), holes=(), positions={})
-        with filling(f"sqlite:///{server.directory}/var/archive.sqlite3", NOW) as archive:
+        url = f"sqlite:///{server.directory}/var/archive.sqlite3"
+        with filling(url, "sha", NOW) as archive:
             archive.begin(begun)
             for page in pages(count):
                 archive.add(SLUG, page)
+        finish(url)
 
     def peak(self, command: str, server: AfeedServer, *arguments: str) -> int:
         """The most memory that ``command`` had, in KiB."""

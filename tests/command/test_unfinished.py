@@ -49,18 +49,11 @@ class UnfinishedTests(CommandTestCase):
         self.assertEqual(result["seq"], len(self.log) + 1)
         wait_until(lambda: len(archived(target)) == result["seq"], "the strainer to go on")
 
-    def test_before_the_archive_is_full_nothing_is_there(self) -> None:
-        for kind in ("files", "servers"):
-            target = self.node(kind)
-            self.die(target, "filling")
-            target.start()
-            self.assertEqual(target.changes(), [])
-            target.stop()
-            self.restore(target)
-            self.complete(target)
-
-    def test_afterwards_nobody_serves_it_until_the_next_restore_has_ended_it(self) -> None:
-        for kind, moments in (("files", ("filled", "log", "positions")), ("servers", ("filled", "log"))):
+    def test_nobody_serves_it_until_the_next_restore_has_ended_it(self) -> None:
+        for kind, moments in (
+            ("files", ("filling", "filled", "log", "positions")),
+            ("servers", ("filling", "filled", "log")),
+        ):
             target = self.node(kind)
             for moment in moments:
                 self.die(target, moment)
@@ -90,3 +83,14 @@ class UnfinishedTests(CommandTestCase):
         self.backup(source, "--force")
         said = self.refuse("restore", "--config", target.config_path, self.out)
         self.assertIn("from another backup", said)
+
+    def test_another_backup_may_be_given_while_the_archive_has_nothing(self) -> None:
+        target, source = self.node("files"), self.node("files")
+        self.die(target, "filling")
+        source.start()
+        source.push({"id": "1", "text": "another"})
+        self.backup(source, "--force")
+        source.stop()
+        self.assertEqual(self.restore(target)["changes"], 1)
+        target.start()
+        self.assertEqual(target.changes(), archived(source))
