@@ -1,20 +1,28 @@
 """Killed at every named moment, afeed loses nothing and shows nothing twice.
 
 The moments are in :mod:`tests.chaos.failpoints`, what is done around them in :mod:`tests.chaos.circumstances`.
+``AFEED_SEED`` repeats what was left to chance.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Sequence
-from random import Random
+from random import Random, SystemRandom
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.chaos import sabotage
 from tests.chaos.circumstances import AT_EACH, THROUGH_ALL, groups, verdict_on
-from tests.chaos.failpoints import POINTS, FailPoint, resolve
+from tests.chaos.failpoints import BY_NAME, POINTS, FailPoint, resolve
 from tests.chaos.sabotage import armed
+from tests.chaos.sabotaged import SabotagedServer
+
+#: Of the moments that are left to chance.
+SEED = int(os.environ.get("AFEED_SEED", SystemRandom().randrange(10**6)))
 
 
 class FailPointTests(TestCase):
@@ -25,9 +33,8 @@ class FailPointTests(TestCase):
 
 def _test_of(points: Sequence[FailPoint]) -> Callable[[FailPointTests], None]:
     def test(self: FailPointTests) -> None:
-        verdict = verdict_on(points)
-        self.assertTrue(verdict.clean, verdict)
-        self.assertGreater(verdict.accepted, 0)
+        verdict = verdict_on(points, SEED)
+        self.assertTrue(verdict.clean, f"seed {SEED}: {verdict}")
 
     test.__doc__ = "\n".join(f"{point.name} shows that {point.proves}." for point in points)
     return test
@@ -102,3 +109,29 @@ class ArmedTests(SynchronousTestCase):
     def test_other_calls_are_passed_over(self) -> None:
         happened = self.run_with(lambda: None, when="before", passes=1, only=lambda number: number == 2)
         self.assertEqual(happened, ["in", "in", "end", "in", "in"])
+
+
+class SeedTests(SynchronousTestCase):
+    """What is left to chance is the same again with the same seed."""
+
+    def drawn(self, *arguments: str) -> float:
+        """The first number that decides, in a process with these arguments."""
+        found: list[float] = []
+        self.patch(sabotage, "arm", lambda point, rng: found.append(rng.random()))
+        self.patch(sabotage, "run", lambda: None)
+        self.patch(sys, "argv", [])
+        sabotage.main(["--fail-point", "log.during-commit", *arguments, "--", "afeed"])
+        return found[0]
+
+    def test_the_moment_within_a_call_follows_from_the_seed(self) -> None:
+        self.assertEqual(self.drawn("--seed", "7"), self.drawn("--seed", "7"))
+        self.assertNotEqual(self.drawn("--seed", "7"), self.drawn("--seed", "8"))
+
+    def test_a_server_hands_its_seed_on(self) -> None:
+        started: list[list[str]] = []
+        self.patch(SabotagedServer, "launch", lambda server: started.append(server._twistd))
+        server = SabotagedServer(seed=7)
+        self.addCleanup(server.close)
+        server.doom(BY_NAME["log.during-commit"])
+        options = started[0]
+        self.assertEqual(options[options.index("--seed") + 1], "7")

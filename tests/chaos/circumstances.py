@@ -11,7 +11,7 @@ import signal
 import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -42,9 +42,13 @@ SMALL_WINDOW = "window = 200"
 
 
 class Place(ExitStack):
-    """Where a scenario has its servers; they end with it."""
+    """Where a scenario has its servers; they end with it.  ``seed`` is that of the run."""
 
     redis: Redis
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
 
     def server_for(self, point: FailPoint, **settings: Any) -> SabotagedServer:
         """A node with the kinds of log and archive that the circumstances name."""
@@ -55,7 +59,10 @@ class Place(ExitStack):
             settings["live_log"] = self.redis.url
         if point.circumstances.startswith("postgresql"):
             settings["archive"] = postgresql.shared().create_database()
-        server = SabotagedServer(**settings)
+        return self.server(**settings)
+
+    def server(self, **settings: Any) -> SabotagedServer:
+        server = SabotagedServer(seed=self.seed, **settings)
         self.callback(server.close)
         return server
 
@@ -73,23 +80,56 @@ def groups() -> list[tuple[FailPoint, ...]]:
     return [*singles, *(tuple(p for p in POINTS if p.circumstances == name) for name in THROUGH_ALL)]
 
 
-def verdict_on(points: Sequence[FailPoint]) -> Verdict:
+def verdict_on(points: Sequence[FailPoint], seed: int) -> Verdict:
     """Kill at ``points``, one of :func:`groups`, and judge; raises :class:`AssertionError` when a point was not
-    reached."""
+    reached, or nothing was accepted that could have been lost."""
+    with Place(seed) as place:
+        verdict = _verdict_at(place, points)
+    if not verdict.accepted:
+        raise AssertionError(f"nothing was accepted around {points[0].name}")
+    return verdict
+
+
+def _verdict_at(place: Place, points: Sequence[FailPoint]) -> Verdict:
     circumstances = points[0].circumstances
-    with Place() as place:
-        if circumstances in AT_EACH:
-            return AT_EACH[circumstances](place, points[0])
-        return THROUGH_ALL[circumstances](place, points)
+    if circumstances in AT_EACH:
+        return AT_EACH[circumstances](place, points[0])
+    return THROUGH_ALL[circumstances](place, points)
 
 
 @scenario("fail-points", "kill -9 at every named moment of log, strainer, sources, start and end")
 def fail_points(long: bool, seed: int) -> list[Row]:
-    """Every point, once; in the short form one of each kind of circumstances."""
-    chosen = groups()
-    if not long:
-        chosen = list({points[0].circumstances: points for points in chosen}.values())
-    return [verdict_on(points).row(", ".join(p.name for p in points), seed, len(points)) for points in chosen]
+    """Every point, in a row for all those of the same circumstances; in the short form one point of each."""
+    rows = []
+    for name, chosen in by_circumstances(groups()).items():
+        verdicts = [(points, verdict_on(points, seed)) for points in (chosen if long else chosen[:1])]
+        rows.append(_row(name, seed, verdicts))
+    return rows
+
+
+def by_circumstances(all_groups: Iterable[tuple[FailPoint, ...]]) -> dict[str, list[tuple[FailPoint, ...]]]:
+    """The groups by the circumstances of their points."""
+    found: dict[str, list[tuple[FailPoint, ...]]] = {}
+    for points in all_groups:
+        found.setdefault(points[0].circumstances, []).append(points)
+    return found
+
+
+def _row(circumstances: str, seed: int, verdicts: Sequence[tuple[Sequence[FailPoint], Verdict]]) -> Row:
+    """One row for several verdicts; what was wrong is told with the name of the point."""
+    count = sum(len(points) for points, _ in verdicts)
+    name = f"kill -9 at {count} points: {circumstances}"
+    rows = [verdict.row(points[0].name, seed, len(points)) for points, verdict in verdicts]
+    return Row(
+        name,
+        seed,
+        faults=count,
+        deliveries=sum(row.deliveries for row in rows),
+        lost=sum(row.lost for row in rows),
+        repeated=sum(row.repeated for row in rows),
+        reordered=sum(row.reordered for row in rows),
+        remark="; ".join(f"{row.name}: {row.remark or 'not clean'}" for row in rows if not row.clean),
+    )
 
 
 def at_each(*names: str) -> Callable[[Callable[[Place, FailPoint], Verdict]], object]:
@@ -257,13 +297,13 @@ class Poster(threading.Thread):
 @through_all("x")
 def killed_while_x_streams(place: Place, points: Sequence[FailPoint]) -> Verdict:
     x = Simulator("x", "--token", "simulated-token", "--keepalive", "1")
-    server = SabotagedServer(
+    server = place.server(
         sources='[[events.sources]]\ntype = "x"\nrule = "#rehearsal"\n',
         extra=f'[accounts.x]\nbearer_token_env = "AFEED_X_BEARER_TOKEN"\napi_url = "{x.url}"\n',
         env={"AFEED_X_BEARER_TOKEN": "simulated-token"},
     )
     poster = Poster(x)
-    for end in (x.close, server.close, poster.stop):
+    for end in (x.close, poster.stop):
         place.callback(end)
     x.start()
     poster.start()
@@ -281,13 +321,12 @@ def killed_while_x_streams(place: Place, points: Sequence[FailPoint]) -> Verdict
 def killed_while_flickr_is_asked(place: Place, points: Sequence[FailPoint]) -> Verdict:
     flickr = Simulator("flickr", "--tag", "rehearsal", "--every", "0.2", "--late", "0")
     rest = f"{flickr.url}/services/rest/"
-    server = SabotagedServer(
+    server = place.server(
         sources='[[events.sources]]\ntype = "flickr"\ntags = ["rehearsal"]\ninterval_s = 1\n',
         extra=f'[accounts.flickr]\napi_key_env = "AFEED_FLICKR_API_KEY"\napi_url = "{rest}"\n',
         env={"AFEED_FLICKR_API_KEY": "any-key-will-do"},
     )
-    for end in (flickr.close, server.close):
-        place.callback(end)
+    place.callback(flickr.close)
     flickr.start()
     uploaded: set[str] = set()
 
@@ -308,8 +347,7 @@ def killed_while_a_recording_plays(place: Place, points: Sequence[FailPoint]) ->
     items = [a_post(number, f"Line {number}").item for number in range(400)]
     posts = [Posted(msgspec.structs.replace(item, id=f"{item.id}-recorded"), "1") for item in items]
     lines = [compose(prepare(post), POSTED, timestamp(number)) for number, post in enumerate(posts)]
-    server = SabotagedServer(sources='[[events.sources]]\ntype = "replay"\nfile = "day.jsonl"\nspeed = 40.0\n')
-    place.callback(server.close)
+    server = place.server(sources='[[events.sources]]\ntype = "replay"\nfile = "day.jsonl"\nspeed = 40.0\n')
     (server.directory / "day.jsonl").write_bytes(b"\n".join(lines))
     texts = [post.item.text for post in posts]
 

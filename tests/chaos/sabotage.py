@@ -1,5 +1,5 @@
-"""``python -m tests.chaos.sabotage [--fail-point NAME] [--without NAME] -- ARGUMENTS``: ``twistd`` with those
-arguments, which kills itself at a named moment, or lacks one of its protections.
+"""``python -m tests.chaos.sabotage [--fail-point NAME [--seed N]] [--without NAME] -- ARGUMENTS``: ``twistd``
+with those arguments, which kills itself at a named moment, or lacks one of its protections.
 
 afeed contains nothing for this: what it does is changed from outside, before it is started.
 """
@@ -40,7 +40,7 @@ def die(point: FailPoint) -> None:
 
 
 def arm(point: FailPoint, rng: Random) -> None:
-    """Have this process die at ``point``."""
+    """Have this process die at ``point``; ``rng`` says when within a call, where that is left to chance."""
     for target, value in point.adjust.items():
         holder, name, _ = resolve(target)
         setattr(holder, name, value)
@@ -98,13 +98,14 @@ def main(arguments: list[str]) -> None:
     """Do as the module says."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.sabotage")
     parser.add_argument("--fail-point", choices=sorted(BY_NAME))
+    parser.add_argument("--seed", type=int, default=0, help="of the moment within a call")
     parser.add_argument("--without", choices=sorted(CONTROLS), action="append", default=[])
     parser.add_argument("arguments", nargs="+", help="what twistd is given")
     options = parser.parse_args(arguments)
     for name in options.without:
         CONTROLS[name]()
     if options.fail_point is not None:
-        arm(BY_NAME[options.fail_point], Random())
+        arm(BY_NAME[options.fail_point], Random(f"{options.fail_point}/{options.seed}"))
     sys.argv = ["twistd", *options.arguments]
     run()
 

@@ -15,10 +15,11 @@ from tests.servers.afeed import AfeedServer
 
 class SabotagedServer(AfeedServer):
     """It lacks the protections ``without`` (:mod:`tests.chaos.controls`), and is sound in all else unless
-    :meth:`doom` starts it."""
+    :meth:`doom` starts it; ``seed`` is that of the moment at which it dies then."""
 
-    def __init__(self, *, without: Sequence[str] = (), **settings: Any) -> None:
+    def __init__(self, *, without: Sequence[str] = (), seed: int = 0, **settings: Any) -> None:
         super().__init__(**settings)
+        self._seed = seed
         self._sound = self._twistd
         self._without = [option for name in without for option in ("--without", name)]
         self._sabotage(*self._without)
@@ -26,7 +27,7 @@ class SabotagedServer(AfeedServer):
     def doom(self, point: FailPoint) -> None:
         """Start it so that it dies at ``point``, and return at once."""
         self._said = len(self.output())
-        self._sabotage(*self._without, "--fail-point", point.name)
+        self._sabotage(*self._without, "--fail-point", point.name, "--seed", str(self._seed))
         try:
             self.launch()
         finally:
