@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import SystemRandom
@@ -13,11 +12,11 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import provider
 
-from afeed.archive.backends import SQLITE, parse_url
 from afeed.archive.bulk import PAGE, filling, finish, standing
 from afeed.archive.store import SqlArchive
 from afeed.command.background import Background
 from afeed.command.backup_file import lines
+from afeed.command.belongings import Belongings
 from afeed.command.logs import reading
 from afeed.command.program import Command, Console, Refused, World, add_config
 from afeed.config import load_store
@@ -42,7 +41,7 @@ is not in it, they are told of as a gap.
 
 afeed must not run, and the stores that the configuration names must be empty: move
 old ones away first.  They need not be of the kinds from which the backup was made.
-What root makes here belongs to the owner of the folder it is in.
+What root makes here, folders included, belongs to the owner of the folder it is in.
 
 The backup is read through before anything is touched.  If this command is killed,
 or fails, give it the same backup again: it goes on, and until it has ended afeed
@@ -77,13 +76,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(asked: argparse.Namespace, console: Console, world: World) -> None:
     store = load_store(asked.config, world.environ)
     summary = _look_through(asked.backup, console)
-    # Whoever works in the folder would be surprised by what happens to its stores.
-    release = hold(store.data_dir)
+    belongings = Belongings(store)
+
+    def release() -> None:
+        """Nothing is held yet."""
+
     try:
+        # Whoever works in the folder would be surprised by what happens to its stores.
+        release = hold(store.data_dir)
         _log_to(console)
         with Background() as background:
-            left = _make_sure(store, summary, background)
-            if left:
+            if _make_sure(store, summary, background):
                 console.remark("An earlier restore of this backup had filled the archive already; going on.")
             else:
                 _fill_archive(store, asked.backup, summary, console, timestamp(world.now()))
@@ -91,8 +94,10 @@ def _run(asked: argparse.Namespace, console: Console, world: World) -> None:
             epochs = background.call(lambda reactor: _fill_log(store, summary, reactor, world.now))
         finish(store.archive)
     finally:
-        _hand_over(store)
-        release()
+        try:
+            belongings.hand_over(console.remark)
+        finally:
+            release()
     total = sum(summary.closing.changes.values())
     of = "one event" if len(summary.beginnings) == 1 else f"{len(summary.beginnings)} events"
     console.result(
@@ -112,20 +117,6 @@ def _run(asked: argparse.Namespace, console: Console, world: World) -> None:
             },
         },
     )
-
-
-def _hand_over(store: Store) -> None:
-    """What root has made belongs to whoever owns the folder: afeed itself has to write to it."""
-    if os.geteuid() != 0:
-        return
-    made = list(store.data_dir.iterdir())
-    url, backend = parse_url(store.archive)
-    if backend is SQLITE:
-        archive = Path(url.database or "")
-        made += [path for path in archive.parent.iterdir() if path.name.startswith(archive.name)]
-    for path in made:
-        owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _look_through(path: Path, console: Console) -> _Summary:
