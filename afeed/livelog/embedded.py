@@ -26,7 +26,7 @@ from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Record
 from afeed.livelog.database import Database, State
 from afeed.livelog.embedded_restore import EmbeddedRestoring
 from afeed.livelog.room import Room
-from afeed.livelog.settle import Outcome, settle
+from afeed.livelog.settle import Heard, Outcome, hear, settle
 from afeed.livelog.sole_lease import SoleLease
 from afeed.livelog.writer import IReactor, Writer
 from afeed.window import Window
@@ -101,8 +101,9 @@ class EmbeddedLog:
         try:
             if await self._writer.read(lambda database: database.unfinished):
                 self._doubted.update(events)
+            heard = await self._hear(events, witnesses)
             for event in events:
-                await self._settle(event, witnesses)
+                await self._settle(event, witnesses, heard[event])
             # What a process that was killed had removed may still be in the write-ahead log, too.
             if not await self._writer.read(Database.conclude):
                 self._tidy_soon()
@@ -110,14 +111,16 @@ class EmbeddedLog:
             await self.stop()
             raise
 
-    async def _settle(self, event: str, witnesses: Sequence[IWitness]) -> None:
+    async def _hear(self, events: Sequence[str], witnesses: Sequence[IWitness]) -> dict[str, Heard]:
+        return await hear(events, witnesses[:1], witnesses[1:], self._reactor)
+
+    async def _settle(self, event: str, witnesses: Sequence[IWitness], heard: Heard) -> None:
         """Restore what the witnesses remember and load the newest changes; appends wait meanwhile."""
         try:
             outcome = await settle(
                 EmbeddedRestoring(self._writer, lambda: self._gates.setdefault(event, [])),
                 event,
-                witnesses[:1],
-                witnesses[1:],
+                heard,
                 reactor=self._reactor,
                 rng=self._rng,
                 window=self._window_size,
@@ -144,7 +147,11 @@ class EmbeddedLog:
 
         def again() -> None:
             del self._retries[event]
-            Deferred.fromCoroutine(self._settle(event, witnesses)).addErrback(failed)
+            Deferred.fromCoroutine(asked()).addErrback(failed)
+
+        async def asked() -> None:
+            heard = await self._hear([event], witnesses)
+            await self._settle(event, witnesses, heard[event])
 
         def failed(failure: object) -> None:
             self._log.warn(

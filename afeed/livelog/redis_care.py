@@ -18,7 +18,7 @@ from afeed.livelog.redis_commands import Commands, State
 from afeed.livelog.redis_health import RedisHealth
 from afeed.livelog.redis_mirror import Mirror
 from afeed.livelog.redis_restore import RedisRestoring
-from afeed.livelog.settle import settle
+from afeed.livelog.settle import Heard, hear, settle
 
 #: How often, in seconds, the heads are compared with what is known: hints may get lost.
 POLL_SECONDS = 1.0
@@ -74,8 +74,9 @@ class Care:
     async def settle(self) -> None:
         """Bring every log to where it can take appends, and see what is in it.  Raises
         :class:`~afeed.core.errors.LogUnavailable`, and what else went wrong."""
+        heard = await self._hear(self._events)
         for event in self._events:
-            await self._settle(event)
+            await self._settle(event, heard[event])
 
     def begin(self) -> None:
         """Let appends go, and look after everything until :meth:`end`."""
@@ -111,13 +112,16 @@ class Care:
 
     # Restoring
 
-    async def _settle(self, event: str) -> None:
+    async def _hear(self, events: Sequence[str]) -> dict[str, Heard]:
+        memories = (*self._witnesses[1:], self._mirror)
+        return await hear(events, self._witnesses[:1], memories, self._reactor)
+
+    async def _settle(self, event: str, heard: Heard) -> None:
         restoring = RedisRestoring(self.commands, self._rng, lambda: self._hold(event))
         outcome = await settle(
             restoring,
             event,
-            self._witnesses[:1],
-            (*self._witnesses[1:], self._mirror),
+            heard,
             reactor=self._reactor,
             rng=self._rng,
             window=self._window,
@@ -155,8 +159,9 @@ class Care:
         """A witness that was away may know more than Redis: it is asked until it answers."""
         while self._unheard:
             await deferLater(self._reactor, RETRY_SECONDS)
-            for event in sorted(self._unheard):
-                await self._settle(event)
+            heard = await self._hear(sorted(self._unheard))
+            for event in heard:
+                await self._settle(event, heard[event])
                 self.held.discard(event)
                 self._changed()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -88,16 +88,58 @@ class Outcome(NamedTuple):
     changed: bool
 
 
-async def _hear(witness: IWitness, event: str, reactor: IReactorTime) -> Testimony | None:
-    asked: Deferred[Testimony | None] = witness.testimony(event)
-    return await asked.addTimeout(TESTIMONY_SECONDS, reactor)
+class Heard(NamedTuple):
+    """What the witnesses of an event remember: ``said`` has those that could say so, the archive first, and
+    ``silent`` counts the others."""
+
+    said: tuple[tuple[Line, Testimony], ...]
+    silent: int
+
+
+async def hear(
+    events: Iterable[str],
+    archive: Sequence[IWitness],
+    memories: Sequence[IWitness],
+    reactor: IReactorTime,
+) -> dict[str, Heard]:
+    """Ask what is remembered of every one of ``events``: ``archive`` holds the witness whose numbers stand, if
+    there is one, and ``memories`` those that hold what a node has seen.
+
+    All questions are asked at once, so that one that does not answer in time is waited for once and not for
+    every event.
+    """
+    answers = {}
+    for event in events:
+        asked: list[Deferred[Testimony | None]] = []
+        for witness in (*archive, *memories):
+            asked.append(maybeDeferred(witness.testimony, event).addTimeout(TESTIMONY_SECONDS, reactor))
+        answers[event] = DeferredList(asked, consumeErrors=True)
+    try:
+        return {event: _heard(event, await answer, len(archive)) for event, answer in answers.items()}
+    except CancelledError:
+        for answer in answers.values():
+            answer.cancel()
+        raise
+
+
+def _heard(event: str, answers: list[tuple[bool, Any]], archives: int) -> Heard:
+    said = []
+    for number, (success, told) in enumerate(answers):
+        if success:
+            found = told or NOTHING
+            line = Line(found.epoch, found.ancestors, found.head, found.oldest, number >= archives)
+            said.append((line, found))
+        elif told.check(CancelledError):
+            told.raiseException()
+        else:
+            _log.debug("No testimony for {event}: {error}", event=event, error=told.value)
+    return Heard(tuple(said), len(answers) - len(said))
 
 
 async def settle(
     log: Restorable,
     event: str,
-    archive: Sequence[IWitness],
-    memories: Sequence[IWitness],
+    witnesses: Heard,
     *,
     reactor: IReactorTime,
     rng: Random,
@@ -108,26 +150,11 @@ async def settle(
 ) -> Outcome:
     """Bring the log of ``event`` to where it can take appends.
 
-    An absent log is begun; one that holds less than the witnesses is filled from them, in a new epoch; and
-    when ``doubtful()`` (``because`` says why) a new epoch begins even if nothing is known to be missing.
-    ``archive`` holds the witness whose numbers stand, if there is one, and ``memories`` those that hold what
-    a node has seen; who does not answer in time is passed over.  ``announce`` is called with a sentence for the
-    operator about what was done.
+    An absent log is begun; one that holds less than ``witnesses`` remember is filled from them, in a new epoch;
+    and when ``doubtful()`` (``because`` says why) a new epoch begins even if nothing is known to be missing.
+    ``announce`` is called with a sentence for the operator about what was done.
     """
-    heard: list[tuple[Line, Testimony]] = []
-    for number, witness in enumerate((*archive, *memories)):
-        try:
-            told = await _hear(witness, event, reactor)
-        except CancelledError:
-            raise
-        except Exception as error:
-            _log.debug("No testimony for {event}: {error}", event=event, error=error)
-            continue
-        found = told or NOTHING
-        heard.append(
-            (Line(found.epoch, found.ancestors, found.head, found.oldest, number >= len(archive)), found)
-        )
-    unheard = len(archive) + len(memories) - len(heard)
+    heard, unheard = list(witnesses.said), witnesses.silent
     for _ in range(ATTEMPTS):
         own = await log.line(event)
         decided = plan(own, [line for line, _ in heard])

@@ -61,7 +61,7 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
 
     async def test_a_log_whose_start_failed_half_way_can_be_started_again(self) -> None:
         log = self.make(1000, 10**9, Random(1), time.time)
-        settle, log._settle = log._settle, lambda event, witnesses: 1 / 0  # type: ignore[method-assign]
+        settle, log._settle = log._settle, lambda *args: 1 / 0  # type: ignore[method-assign]
         with self.assertRaises(ZeroDivisionError):
             await log.start(["e"], [])
         log._settle = settle  # type: ignore[method-assign]

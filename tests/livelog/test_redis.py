@@ -429,7 +429,7 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         await eventually(lambda: witness.asked, "the question")
         await self.close(log)
         await started
-        self.assertEqual(witness.asked, 1)
+        self.assertEqual(witness.asked, 2)
 
     async def test_a_redis_that_hangs_is_noticed_and_used_again(self) -> None:
         log = await self.open()

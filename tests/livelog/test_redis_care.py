@@ -13,7 +13,9 @@ from afeed.livelog.redis_care import POLL_SECONDS, POSITIONS_SECONDS, Care
 from afeed.livelog.redis_commands import Commands
 from afeed.livelog.redis_health import RedisHealth
 from afeed.livelog.redis_mirror import Mirror
+from afeed.livelog.settle import TESTIMONY_SECONDS
 from tests.livelog.slow_redis import SlowRedis
+from tests.livelog.test_settle import SilentWitness
 
 
 class CareCase(SynchronousTestCase):
@@ -55,6 +57,16 @@ class CareCase(SynchronousTestCase):
 
     def heads(self) -> dict[str, int]:
         return {event: window.head for event, window in self.mirror.windows.items()}
+
+
+class SettleTests(CareCase):
+    def test_an_archive_that_hangs_delays_the_return_of_redis_once_and_not_for_every_event(self) -> None:
+        self.redis = SlowRedis(*"abcdef")
+        archive = SilentWitness()
+        settled = self.settle(self.care(archive))
+        self.assertEqual(len(archive.asked), 6)
+        self.clock.advance(TESTIMONY_SECONDS)
+        self.successResultOf(settled)
 
 
 class LookTests(CareCase):

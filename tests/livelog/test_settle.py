@@ -17,7 +17,7 @@ from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.recovery import Line, Plan
 from afeed.interfaces import IWitness, Testimony
 from afeed.livelog import settle as module
-from afeed.livelog.settle import ATTEMPTS, Moved, Outcome, settle
+from afeed.livelog.settle import ATTEMPTS, TESTIMONY_SECONDS, Heard, Moved, Outcome, hear, settle
 from tests.livelog.samples import MemoryWitness, posted
 
 
@@ -84,6 +84,69 @@ class SlowLog:
         raise AssertionError("there is nothing to offer to an empty log")
 
 
+@implementer(IWitness)
+class SilentWitness:
+    """Answers nothing by itself; ``asked`` has every question, ``cancelled`` counts those nobody waits for."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Deferred[Testimony | None]] = {}
+        self.cancelled = 0
+
+    def testimony(self, event: str) -> Deferred[Testimony | None]:
+        self.asked[event] = Deferred(self._cancel)
+        return self.asked[event]
+
+    def _cancel(self, _: object) -> None:
+        self.cancelled += 1
+
+
+@implementer(IWitness)
+class BrokenWitness:
+    def testimony(self, event: str) -> Deferred[Testimony | None]:
+        raise ZeroDivisionError
+
+
+class HearTests(SynchronousTestCase):
+    """Asking the witnesses."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.archive, self.memory = SilentWitness(), MemoryWitness("old", [posted(1), posted(2)])
+
+    def hear(self, *archive: IWitness) -> Deferred[dict[str, Heard]]:
+        return Deferred.fromCoroutine(hear("abc", archive, [self.memory], self.clock))
+
+    def test_a_witness_that_hangs_costs_its_time_once_and_not_for_every_event(self) -> None:
+        hearing = self.hear(self.archive)
+        self.assertEqual(list(self.archive.asked), ["a", "b", "c"])
+        self.clock.advance(TESTIMONY_SECONDS - 0.1)
+        self.assertNoResult(hearing)
+        self.clock.advance(0.2)
+        for heard in self.successResultOf(hearing).values():
+            self.assertEqual(heard.silent, 1)
+            ((line, _),) = heard.said
+            self.assertEqual((line.head, line.fleeting), (2, True))
+
+    def test_everyone_is_heard_in_order(self) -> None:
+        hearing = self.hear(self.archive)
+        for answer in reversed(self.archive.asked.values()):
+            answer.callback(None)
+        for heard in self.successResultOf(hearing).values():
+            self.assertEqual([line.fleeting for line, _ in heard.said], [False, True])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_witness_that_breaks_is_passed_over(self) -> None:
+        heard = self.successResultOf(self.hear(BrokenWitness()))
+        self.assertEqual([(len(one.said), one.silent) for one in heard.values()], [(1, 1)] * 3)
+
+    def test_cancelling_leaves_no_question_behind(self) -> None:
+        hearing = self.hear(self.archive)
+        hearing.cancel()
+        self.failureResultOf(hearing, CancelledError)
+        self.assertEqual(self.archive.cancelled, 3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
 class SettleTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.patch(module, "PAGE", 10)
@@ -92,18 +155,19 @@ class SettleTests(SynchronousTestCase):
         self.stories: list[str] = []
 
     def settle(self, *witnesses: IWitness) -> Deferred[Outcome]:
-        return Deferred.fromCoroutine(
-            settle(
-                self.log,
-                "e",
-                witnesses,
-                (),
-                reactor=self.clock,
-                rng=Random(1),
-                window=100,
-                doubtful=lambda: False,
-                announce=self.stories.append,
-            )
+        return Deferred.fromCoroutine(self._settle(witnesses))
+
+    async def _settle(self, witnesses: Sequence[IWitness]) -> Outcome:
+        heard = await hear(["e"], witnesses, (), self.clock)
+        return await settle(
+            self.log,
+            "e",
+            heard["e"],
+            reactor=self.clock,
+            rng=Random(1),
+            window=100,
+            doubtful=lambda: False,
+            announce=self.stories.append,
         )
 
     def test_the_next_page_is_read_and_prepared_while_one_is_added(self) -> None:
