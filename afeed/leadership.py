@@ -7,10 +7,10 @@ of a term that is over is refused by the log: however late a node learns that an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -24,6 +24,8 @@ from afeed.core.leading import (
     EVERY_S,
     GRACE_S,
     LEASE_S,
+    SLOW_S,
+    STUCK_S,
     UNKNOWN_S,
     Outcome,
     State,
@@ -54,8 +56,13 @@ class Leadership:
         self._state = State.OVER
         self._begin: Callable[[], None] = lambda: None
         self._end: Callable[[], Deferred[None]] = lambda: succeed(None)
+        self._ending: Callable[[], Sequence[str]] = lambda: ()
         self._running: Deferred[None] = succeed(None)
         self._left: list[Deferred[None]] = []
+        #: Since when the sources are being stopped (seconds of the clock), and whether it was told that they do
+        #: not end.
+        self._leaving_since = 0.0
+        self._stuck_told = False
         self._candidate = ""
         self._holder: str | None = None
         #: When the lease last said who holds it (seconds of the clock), and why not since.
@@ -73,10 +80,16 @@ class Leadership:
         token = self.token if self.leading else self._holder
         return None if token is None else name_in(token)
 
-    def start(self, begin: Callable[[], None], end: Callable[[], Deferred[None]]) -> None:
+    def start(
+        self,
+        begin: Callable[[], None],
+        end: Callable[[], Deferred[None]],
+        ending: Callable[[], Sequence[str]],
+    ) -> None:
         """Take part from now on.  ``begin()`` is called when a term begins and must start the sources;
-        ``end()`` when it is over, and fires when they have stopped."""
-        self._begin, self._end = begin, end
+        ``end()`` when it is over, and fires when they have stopped; ``ending()`` names those that were to stop
+        and have not yet."""
+        self._begin, self._end, self._ending = begin, end, ending
         self._state = State.FOLLOWING
         self._told_at = self._clock.seconds()
         self._running = Deferred.fromCoroutine(self._run())
@@ -122,6 +135,8 @@ class Leadership:
                     await self._renew(self.token)
                 elif self._state is State.FOLLOWING:
                     await self._take()
+                elif self._state is State.LEAVING:
+                    self._look_whether_stuck()
             except CancelledError:
                 raise
             except Exception:  # whatever it is: a node that stopped asking would never lead again
@@ -203,13 +218,30 @@ class Leadership:
                 seconds=self._silence(),
                 why=self._why,
             )
-        self._end().addErrback(self._end_failed).addCallback(self._ended)
+        self._leaving_since, self._stuck_told = self._clock.seconds(), False
+        maybeDeferred(self._end).addErrback(self._end_failed).addCallback(self._ended)
 
     def _end_failed(self, failure: Failure) -> None:
         _log.failure("Stopping the sources failed", failure)
 
+    def _look_whether_stuck(self) -> None:
+        if not self._stuck_told and self._leaving() > STUCK_S:
+            self._stuck_told = True
+            _log.error("Stopping the sources does not succeed: {what}", what=self._stuck())
+
+    def _leaving(self) -> float:
+        return self._clock.seconds() - self._leaving_since
+
+    def _stuck(self) -> str:
+        names = " and ".join(self._ending()) or "something"
+        return (
+            f"{names} has not ended {self._leaving():.0f} s after it was stopped, which is a defect of afeed: "
+            "please report it. Until it does this node can run no sources; if it does not, restart afeed here."
+        )
+
     def _ended(self, _: None) -> None:
         self._state = follow(self._state, Outcome.ENDED)
+        self._told_at += self._leaving()  # nobody was asked meanwhile
         left, self._left = self._left, []
         for waiting in left:
             waiting.callback(None)
@@ -235,6 +267,11 @@ class Leadership:
                 )
             case State.LEADING:
                 return "ok", "This node runs the sources."
+            case State.LEAVING if self._leaving() > STUCK_S:
+                return "failed", self._stuck()
+            case State.LEAVING if self._leaving() > SLOW_S:
+                names = " and ".join(self._ending())
+                return "degraded", f"This node stops its sources, and {names} takes its time."
             case State.LEAVING:
                 return "ok", "Another node may run the sources; this one stops its own."
         if unsure:

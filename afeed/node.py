@@ -189,7 +189,7 @@ class Node(Service):
         parts.stages.start()
         parts.strainer.copy(False)
         parts.strainer_runs.start()
-        parts.leadership.start(self._lead, self._rest)
+        parts.leadership.start(self._lead, self._rest, self._ending)
         return succeed(None)
 
     def _lead(self) -> None:
@@ -203,6 +203,10 @@ class Node(Service):
         self._parts.strainer.copy(False)
         stops = [supervisor.stop() for _, supervisor in self._parts.sources]
         return DeferredList(stops).addCallback(lambda _: None)
+
+    def _ending(self) -> list[str]:
+        """The sources that were to stop and have not yet."""
+        return [supervisor.name for _, supervisor in self._parts.sources if supervisor.ending]
 
     def _start_failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):

@@ -38,6 +38,8 @@ class Supervised:
         self._running: Deferred[None] | None = None
         self._stopping = False
         self._broke: str | None = None
+        #: Whether it was stopped and has not ended yet.
+        self.ending = False
 
     def start(self) -> None:
         """Run from now on."""
@@ -53,10 +55,14 @@ class Supervised:
         if running is None:
             ended.callback(None)
         else:
-            self._stopping = True
-            running.addBoth(lambda _: ended.callback(None))
+            self._stopping = self.ending = True
+            running.addBoth(lambda _: self._ended(ended))
             running.cancel()
         return ended
+
+    def _ended(self, ended: Deferred[None]) -> None:
+        self.ending = False
+        ended.callback(None)
 
     def broken(self) -> Check | None:
         """What is to be said while it waits to be started again, None while it runs."""

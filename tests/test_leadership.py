@@ -7,13 +7,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from afeed.core.errors import LogUnavailable
 from afeed.core.health import Check
-from afeed.core.leading import EVERY_S, GRACE_S, LEASE_S, UNKNOWN_S
+from afeed.core.leading import EVERY_S, GRACE_S, LEASE_S, SLOW_S, UNKNOWN_S
 from afeed.interfaces import ILead, ILease
 from afeed.leadership import Leadership
 
@@ -81,7 +82,7 @@ class NodeStub:
         self.ending: Deferred[None] = succeed(None)
 
     def start(self) -> None:
-        self.lead.start(self._begin, self._end)
+        self.lead.start(self._begin, self._end, lambda: ["x"] if self.runs else [])
 
     def _begin(self) -> None:
         assert not self.runs
@@ -270,6 +271,17 @@ class LossTests(LeadershipCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertIn("Another node", self.a.lead.check().detail)
 
+    def test_a_failure_at_once_does_not_end_its_part_either(self) -> None:
+        self.take_over()
+
+        def end() -> Deferred[None]:
+            raise ZeroDivisionError
+
+        self.a.lead._end = end
+        self.let_pass(5)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.a.lead.check().data["state"], "follows")
+
 
 class OutageTests(LeadershipCase):
     """Redis, or the way to it, is away."""
@@ -396,3 +408,35 @@ class HealthTests(LeadershipCase):
         self.lease.holder = "b 1"
         self.let_pass(EVERY_S)
         self.assertIn("stops its own", self.check(self.a).detail)
+
+    def test_a_source_that_does_not_end_is_named_within_ten_seconds(self) -> None:
+        self.a.start()
+        self.a.ending = Deferred()
+        self.lease.holder = "b 1"
+        self.let_pass(EVERY_S)
+        self.assertEqual(self.check(self.a).state, "ok")
+        self.let_pass(SLOW_S + 0.1)
+        self.assertEqual(self.check(self.a).state, "degraded")
+        self.assertIn("x takes its time", self.check(self.a).detail)
+        self.let_pass(10 - SLOW_S - EVERY_S)
+        self.assertEqual(self.check(self.a).state, "failed")
+        self.assertIn("x has not ended", self.check(self.a).detail)
+        self.assertIn("restart afeed", self.check(self.a).detail)
+        self.let_pass(10)
+        self.a.ending.callback(None)
+        self.assertEqual(self.check(self.a).state, "ok")
+
+    def test_a_source_that_does_not_end_is_logged_once_in_each_term(self) -> None:
+        seen: list[str] = []
+        observer = lambda event: seen.append(formatEvent(event))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.a.start()
+        for term in (1, 2):
+            self.a.ending = Deferred()
+            self.lease.holder, self.lease.until = "b 1", self.clock.seconds() + 1
+            self.let_pass(60)
+            told = [line for line in seen if "x has not ended" in line]
+            self.assertEqual(len(told), term, told)
+            self.a.ending.callback(None)
+            self.let_pass(5)

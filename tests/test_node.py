@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from afeed.channel import Channel
 from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, DirectoryInUse, LogUnavailable, LogUnusable
 from afeed.core.health import Check
-from afeed.core.leading import EVERY_S
+from afeed.core.leading import EVERY_S, STUCK_S
 from afeed.leadership import Leadership
 from afeed.node import ARCHIVE_PATIENCE_S, Node, Parts
 from afeed.services import Supervised
@@ -545,6 +545,18 @@ class SeveralNodesTests(NodeCase):
         self.lease.release("other 2")
         self.clock.pump([1.0] * 4)
         self.assertGreater(self.sources[0].offered, offered[0])
+        self.stop(0)
+
+    def test_a_source_that_does_not_stop_is_named(self) -> None:
+        self.take_over()
+        self.sources[1].ending = Deferred()
+        self.lease.holder = "other 2"
+        self.clock.pump([0.5] * int((EVERY_S + STUCK_S + 1) * 2))
+        check = self.check("leader")
+        self.assertEqual(check.state, "failed")
+        self.assertIn("source 1 has not ended", check.detail)
+        self.sources[1].ending.callback(None)
+        self.assertEqual(self.check("leader").state, "ok")
         self.stop(0)
 
     def test_a_stop_waits_for_sources_that_are_still_being_stopped(self) -> None:

@@ -131,6 +131,24 @@ class SupervisedTests(SynchronousTestCase):
         last.callback(None)
         self.successResultOf(ended)
 
+    def test_it_is_known_whether_it_has_ended(self) -> None:
+        last: Deferred[None] = Deferred()
+
+        async def run() -> None:
+            try:
+                await Deferred()
+            finally:
+                await last
+
+        supervised = Supervised("y", run, self.clock, Random(7))
+        self.assertFalse(supervised.ending)
+        supervised.start()
+        self.assertFalse(supervised.ending)
+        supervised.stop()
+        self.assertTrue(supervised.ending)
+        last.callback(None)
+        self.assertFalse(supervised.ending)
+
     def test_a_component_that_ends_quietly_when_it_is_stopped_is_not_started_again(self) -> None:
         runs = []
 

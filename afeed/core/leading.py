@@ -16,6 +16,8 @@ EVERY_S, LEASE_S = 1.5, 6.0
 GRACE_S = 20.0
 #: For this long nothing need be known before health tells of it (seconds).
 UNKNOWN_S = 8.0
+#: For so long sources may take to end before health tells of it, and before it says that they do not (seconds).
+SLOW_S, STUCK_S = 5.0, 8.0
 
 
 class State(Enum):
