@@ -80,7 +80,7 @@ class RedisLog:
         self._hints = Hints(name, connector, self._log_in, self._hint, reactor, rng)
         self._health = RedisHealth()
         self._waiting = Waiting(reactor, self._why)
-        #: That of the present connection, as soon as that is usable.
+        #: That of the present connection, as soon as its server is known to be a good one.
         self._care: Care | None = None
         self._appends: dict[str, Appends] = {}
         self._witnesses: tuple[IWitness, ...] = ()
@@ -146,11 +146,13 @@ class RedisLog:
             changed=self._waiting.look,
             failed=lambda why: self._distrust(care, why),
         )
+        self._care = care
+        ended.addCallback(lambda _: self._forget(care))
+        # The lease may be renewed from here on: restoring a large log takes longer than a term lasts.
+        self._waiting.look()
         await care.settle()
         if ended.called:
             raise LogUnavailable("the connection to Redis was lost")
-        self._care = care
-        ended.addCallback(lambda _: self._forget(care))
         care.begin()
 
     def _distrust(self, care: Care, why: str) -> None:
@@ -174,7 +176,10 @@ class RedisLog:
         return None if care is None or event in care.held else care.commands
 
     def _why(self) -> str:
-        return f"Redis at {self._address} cannot be used: {self._link.trouble or 'its log is being restored'}"
+        """Why nothing can be recorded at the moment."""
+        if self._care is not None:
+            return "the live log is being restored"
+        return f"Redis at {self._address} cannot be used: {self._link.trouble or 'the connection was lost'}"
 
     def _usable(self, event: str, patience: float) -> Deferred[Commands]:
         """Fires with the commands once ``event`` may be written; fails when that takes longer than
@@ -182,7 +187,7 @@ class RedisLog:
         return self._waiting.until(lambda: self._ready(event), patience if self._running else 0)
 
     def _reachable(self, patience: float) -> Deferred[Commands]:
-        """The same for what belongs to no event."""
+        """The same for what belongs to no event, also while the logs are being restored."""
         return self._waiting.until(lambda: None if self._care is None else self._care.commands, patience)
 
     def _hint(self, event: str, epoch: str, head: int | None) -> None:
@@ -274,10 +279,16 @@ class RedisLog:
 
         if not self._running:
             return check("failed", "The live log is closed.")
-        if not self._link.up:
-            trouble = self._link.trouble or "not connected yet"
-            detail = f"Redis at {self._address} cannot be used: {trouble}. {advice(trouble)}"
+        if self._care is None:
+            detail = f"{self._why()}. {advice(self._link.trouble or '')}"
             return check("failed", detail.rstrip())
+        if self._care.held:
+            return check(
+                "failed",
+                f"The live log of {', '.join(sorted(self._care.held))} is being compared with what the archive "
+                "and the nodes remember, and filled from there where it has less. Until that is done pushes "
+                "get 503, sources hold what they have, and pages show what there is.",
+            )
         full = self._room.trouble()
         state, detail = self._health.judge(self._hints.trouble)
         return check("failed", full) if full is not None and state != "failed" else check(state, detail)

@@ -9,20 +9,43 @@ from random import Random
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
+from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Removed
-from afeed.core.errors import LogDefect, LogUnavailable
+from afeed.core.errors import ArchiveUnavailable, LogDefect, LogUnavailable
 from afeed.interfaces import IWitness, Position, Testimony
-from afeed.livelog import settle
+from afeed.livelog import redis_appends, settle
 from afeed.livelog.redis import RedisLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new, random_draft
 from tests.livelog.samples import MemoryWitness, post, posted
 from tests.servers.redis import Redis, shared
+
+
+@implementer(IWitness)
+class HesitantWitness:
+    """Remembers two changes of ``e`` and nothing else; ``away`` makes it fail, and nothing is handed over
+    before :meth:`give`."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away = away
+        self.asked: list[Deferred[list[Change]]] = []
+
+    def testimony(self, event: str) -> Deferred[Testimony | None]:
+        if self.away:
+            return fail(ArchiveUnavailable("the archive is away"))
+        return succeed(Testimony("old", (), 1, 2, self.read) if event == "e" else None)
+
+    def read(self, after: int, limit: int) -> Deferred[list[Change]]:
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+    def give(self) -> None:
+        self.asked.pop().callback([posted(1), posted(2)])
 
 
 @implementer(IWitness)
@@ -541,6 +564,59 @@ class RedisAskingAgainTests(RedisFixture, TestCase):
         log._link._lost = lambda: None  # as if it had never been usable
         await log._link.stop()
         await eventually(lambda: log._care is None, "the end of the connection")
+
+
+class RedisRestoringTests(RedisFixture, TestCase):
+    """While a log is being filled, which may take longer than the lease lasts."""
+
+    def waits(self, log: Any) -> None:
+        """Health says that ``log`` takes nothing, and for how long."""
+        check = log.check()
+        self.assertEqual(check.state, "failed")
+        self.assertIn("The live log of e is being compared", check.detail)
+        self.assertIn("pushes get 503", check.detail)
+
+    async def test_a_start_that_takes_long_keeps_nobody_from_the_lease(self) -> None:
+        archive = HesitantWitness()
+        log = self.make(self.window, self.max_log_bytes, self.rng, lambda: self.now)
+        self.open_logs.append(log)
+        started = log.start(["e"], [archive])
+        await eventually(lambda: archive.asked, "the log to be filled")
+        self.waits(log)
+        self.assertEqual(await log.lease.take("a 1", 60, None, False), "a 1")
+        self.assertTrue(await log.lease.renew("a 1", 60))
+        self.assertNoResult(started)
+        archive.give()
+        await started
+        self.assertEqual(log.check().state, "ok")
+        self.assertEqual(await self.append(log, post(3), lease="a 1"), new(3))
+
+    async def test_a_log_that_is_filled_later_is_told_and_holds_nobody_else_up(self) -> None:
+        archive = HesitantWitness(away=True)
+        log = await self.open(["e", "f"], [archive])
+        self.assertEqual(log.check().state, "ok")
+        archive.away = False
+        await eventually(lambda: archive.asked, "the log to be filled")
+        self.waits(log)
+        waiting = log.append("e", None, [post(3)])
+        self.assertEqual(await log.append("f", None, [post(1)]), new(1))
+        self.assertEqual(await log.lease.take("a 1", 60, None, False), "a 1")
+        self.assertNoResult(waiting)
+        archive.give()
+        self.assertEqual(await waiting, new(3))
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
+
+    async def test_an_append_is_refused_in_time_while_the_log_is_filled(self) -> None:
+        self.patch(redis_appends, "PATIENCE_SECONDS", 0.1)
+        archive = HesitantWitness(away=True)
+        log = await self.open(witnesses=[archive])
+        archive.away = False
+        await eventually(lambda: archive.asked, "the log to be filled")
+        with self.assertRaises(LogUnavailable) as refusal:
+            await self.append(log, post(3))
+        self.assertIn("being restored", str(refusal.exception))
+        self.waits(log)
+        archive.give()
 
 
 class RedisWithoutFileTests(OwnServerFixture, TestCase):
