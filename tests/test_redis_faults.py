@@ -22,8 +22,8 @@ from afeed.core.errors import LogUnavailable
 from afeed.livelog.redis import RedisLog
 from tests.chaos.archived import archived_count
 from tests.chaos.followers import FOLLOWERS, Follower
+from tests.chaos.promises import RECOVERY_S
 from tests.chaos.redis_faults import FAULTS, Fault, run_fault
-from tests.chaos.redis_scene import RECOVERY_S
 from tests.chaos.table import rendered
 from tests.livelog.measure_refill import EVENT, fill
 from tests.livelog.samples import post

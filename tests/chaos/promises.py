@@ -10,6 +10,8 @@ RECOVERY_S = 5.0
 HEALTH_S = 10.0
 #: Whatever is broken: until a page or an answer without a wait is there.  Longer is a page that hangs.
 ANSWER_S = 2.0
+#: Whatever is broken that the feed does not need: from pushing an item until every viewer has it.
+DELIVERY_S = 1.0
 #: From the moment an item was accepted until another node shows it, when no hint comes.
 UNHINTED_S = 1.5
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos.redis_scene import HEALTH_S, RECOVERY_S, TOLD_S, Scene, Times
+from tests.chaos.promises import HEALTH_S, RECOVERY_S, TOLD_S, within
+from tests.chaos.redis_scene import Scene, Times
 from tests.chaos.table import Row, scenario
 from tests.chaos.verdict import Verdict
 from tests.servers.process import wait_until
@@ -37,7 +38,7 @@ class Fault(NamedTuple):
     new_epoch: bool | None
     logs: tuple[str, ...]
     #: How many servers there are, and how the node finds them.
-    scene: Callable[[], Scene] = Scene
+    scene: Callable[[bool], Scene] = Scene
 
 
 def _nothing(scene: Scene) -> None:
@@ -114,14 +115,14 @@ def _proxy(mode: str, delay: float = 0.0) -> Step:
     return step
 
 
-def _proxied() -> Scene:
-    return Scene(through_proxy=True)
+def _proxied(long: bool) -> Scene:
+    return Scene(long, through_proxy=True)
 
 
 class SentinelScene(Scene):
     """A master, a replica, and a real sentinel that knows them."""
 
-    def __init__(self) -> None:
+    def __init__(self, long: bool) -> None:
         master, self.replica, self.sentinel = Redis(), Redis(), Redis()
         try:
             master.start()
@@ -139,7 +140,7 @@ class SentinelScene(Scene):
                 30,
             )
             url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{self.sentinel.port}/feed/0"
-            super().__init__(live_log=url, redis=master)
+            super().__init__(long, live_log=url, redis=master)
         except BaseException:
             for server in (self.sentinel, self.replica, master):
                 server.close()
@@ -321,12 +322,18 @@ class Outcome(NamedTuple):
     def row(self, fault: Fault, seed: int) -> Row:
         row = self.verdict.row(f"redis {fault.name}", seed, 1)
         remark = "; ".join([*self.problems, *([row.remark] if row.remark else [])])
-        return row._replace(remark=remark, recovery_s=self.times.served)
+        times = self.times
+        note = ""
+        if times.told is not None and times.polled is not None:
+            note = f"viewers who stream were told after {times.told:.1f} s, polls after {times.polled:.1f} s"
+        return row._replace(
+            remark=remark, recovery_s=times.served, red_s=times.red, green_s=times.green, note=note
+        )
 
 
 def run_fault(fault: Fault, long: bool) -> Outcome:
     """Inject ``fault`` into servers of its own and judge."""
-    with fault.scene() as scene:
+    with fault.scene(long) as scene:
         epoch = scene.epoch()
         times = scene.endure(
             lambda: fault.begin(scene),
@@ -334,7 +341,7 @@ def run_fault(fault: Fault, long: bool) -> Outcome:
             fault.seconds[long],
             turns=fault.turns,
         )
-        problems = _late(fault, times)
+        problems = _late(fault, times, long)
         if fault.new_epoch is not None and (scene.epoch() != epoch) != fault.new_epoch:
             problems.append(f"the epoch was {epoch} and is {scene.epoch()}")
         continued = scene.server.updates(f"{epoch}:1", limit=1)
@@ -349,16 +356,20 @@ def run_fault(fault: Fault, long: bool) -> Outcome:
     return Outcome(verdict, times, problems, output)
 
 
-def _late(fault: Fault, times: Times) -> list[str]:
+def _late(fault: Fault, times: Times, long: bool) -> list[str]:
+    """What came later than is promised, a sentence each."""
     problems = []
-    if times.served > RECOVERY_S:
+    recovery, health, told = (within(promised, long) for promised in (RECOVERY_S, HEALTH_S, TOLD_S))
+    if times.served > recovery:
         problems.append(f"service was back {times.served:.1f} s after Redis was")
     if times.green is None:
-        problems.append(f"health was not green again within {HEALTH_S:.0f} s")
+        problems.append(f"health was not green again within {health:g} s")
     if fault.turns is not None and times.red is None:
-        problems.append(f"health did not turn {fault.turns} within {HEALTH_S:.0f} s")
-    if fault.turns == "failed" and (times.told is None or times.told > TOLD_S):
-        problems.append(f"viewers were told after {times.told} s")
+        problems.append(f"health did not turn {fault.turns} within {health:g} s")
+    if fault.turns == "failed" and times.told is None:
+        problems.append(f"not all viewers that stream were told within {told:g} s")
+    if fault.turns == "failed" and times.polled is None:
+        problems.append(f"no poll was told within {told:g} s")
     return problems
 
 

@@ -3,100 +3,26 @@ with an operator who looks at health and pages all the time."""
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
-from tests.chaos.followers import FAULTS, Follower
+from tests.chaos.followers import Follower
 from tests.chaos.kills import Witnesses
+from tests.chaos.promises import HEALTH_S, TOLD_S, within
 from tests.chaos.publisher import Publisher
 from tests.chaos.verdict import Verdict
+from tests.chaos.watch import Sight, Watch
 from tests.servers.afeed import AfeedServer, Refused
 from tests.servers.process import wait_until
 from tests.servers.proxy import Proxy
 from tests.servers.redis import Redis
-
-#: What is promised, in seconds.
-RECOVERY_S = 5.0
-HEALTH_S = 10.0
-TOLD_S = 5.0
 
 #: How long something may take in the end before the run is given up, in seconds.
 PATIENCE_S = 60.0
 
 #: Items a second: enough that something is on its way at any moment.
 RATE = 100.0
-
-
-class Sight(NamedTuple):
-    """What an operator saw at ``at``: the state of the check ``live_log``, what it said, and whether viewers
-    are told that posts are delayed."""
-
-    at: float
-    state: str
-    detail: str
-    stalled: bool
-
-
-class Watch(threading.Thread):
-    """Asks ``/healthz``, ``/updates`` and the page of the event, again and again.
-
-    :ivar sights: what it saw; :ivar trouble: every answer that was none, or took seconds.
-    """
-
-    def __init__(self, server: AfeedServer) -> None:
-        super().__init__(name="watch", daemon=True)
-        self._server = server
-        self.sights: list[Sight] = []
-        self.trouble: list[str] = []
-        self._stopping = threading.Event()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join(60)
-        assert not self.is_alive(), "the watch did not end"
-
-    def run(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=20)
-        page, updates = f"/{self._server.slug}", f"/{self._server.slug}/updates?wait=0&limit=1"
-        while not self._stopping.is_set():
-            try:
-                _, body = self._get(connection, "/healthz", (200, 503))
-                check = json.loads(body)["checks"]["live_log"]
-                _, body = self._get(connection, updates, (200,))
-                stalled = json.loads(body).get("stalled", False)
-                self.sights.append(Sight(time.monotonic(), check["state"], check["detail"], stalled))
-                self._get(connection, page, (200,))
-            except FAULTS as error:
-                self.trouble.append(repr(error))
-                connection.close()
-            self._stopping.wait(0.03)
-        connection.close()
-
-    def _get(self, connection: HTTPConnection, path: str, wanted: tuple[int, ...]) -> tuple[int, bytes]:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status not in wanted:
-            self.trouble.append(f"{path} was answered {answer.status}")
-        return answer.status, body
-
-    def first(self, since: float, seen: Callable[[Sight], bool], within: float) -> Sight | None:
-        """The first sight after ``since`` that is as wanted; waits for it until ``within`` seconds after
-        ``since``."""
-        while True:
-            sights = [sight for sight in self.sights if sight.at >= since]
-            for sight in sights:
-                if sight.at - since > within:
-                    return None
-                if seen(sight):
-                    return sight
-            if time.monotonic() - since > within + 5:
-                return None
-            time.sleep(0.02)
 
 
 class Told:
@@ -118,26 +44,39 @@ class Told:
 
 
 class Times(NamedTuple):
-    """Seconds.  From the beginning of a fault: ``red`` until health told it, ``told`` until viewers were.  From
-    its end: ``served`` until an item was accepted and everybody had it, ``green`` until health told that.
-    ``detail`` is what the check said."""
+    """Seconds, None for what did not happen in time.  From the beginning of a fault: ``red`` until health told
+    it, ``told`` until all viewers that stream were told, ``polled`` until a poll was.  From its end: ``served``
+    until an item was accepted and everybody had it, ``green`` until health told that and polls did.  ``detail``
+    is what the check said."""
 
     red: float | None
     told: float | None
+    polled: float | None
     served: float
     green: float | None
     detail: str
 
 
+def _well(sight: Sight) -> bool:
+    return sight.state("live_log") == "ok" and not sight.stalled
+
+
 class Scene:
     """``redis`` is the server; the node reaches it as ``live_log`` says, or through ``proxy``, or straight.
+    ``long`` has everything judged by the promises themselves.
 
     A context manager: everything runs inside it, and has ended behind it.
     """
 
     def __init__(
-        self, *, through_proxy: bool = False, live_log: str | None = None, redis: Redis | None = None
+        self,
+        long: bool,
+        *,
+        through_proxy: bool = False,
+        live_log: str | None = None,
+        redis: Redis | None = None,
     ) -> None:
+        self.long = long
         self.redis = redis or Redis()
         if not self.redis.running:
             self.redis.start()
@@ -154,7 +93,7 @@ class Scene:
             self._end()
             raise
         self.witnesses = Witnesses(self.server, RATE)
-        self.watch = Watch(self.server)
+        self.watch = Watch(self.server, self.long)
         self.told = [Told(follower) for follower in self.witnesses.followers if follower.transport != "poll"]
         self.witnesses.__enter__()
         self.watch.start()
@@ -194,33 +133,39 @@ class Scene:
         show, None when the fault is over before anybody can see it); then see everything come back."""
         since = time.monotonic()
         begin()
-        red = told = None
+        patience, told_s = within(HEALTH_S, self.long), within(TOLD_S, self.long)
+        red = polled = told = None
         if turns is not None:
-            red = self.watch.first(since, lambda sight: sight.state == turns, HEALTH_S)
+            red = self.watch.first(since, lambda sight: sight.state("live_log") == turns, patience)
             if turns == "failed":
-                told = self._told(since)
+                told = self._told(since, told_s)
+                polled = self.watch.first(since, lambda sight: sight.stalled, told_s)
         time.sleep(max(0.0, since + seconds - time.monotonic()))
         end()
         over = time.monotonic()
         self._serve()
         served = time.monotonic() - over
-        green = self.watch.first(over, lambda sight: sight.state == "ok" and not sight.stalled, HEALTH_S)
+        green = self.watch.first(over, _well, patience)
         return Times(
             red.at - since if red else None,
             told,
+            polled.at - since if polled else None,
             served,
             green.at - over if green else None,
-            red.detail if red else "",
+            red.detail("live_log") if red else "",
         )
 
-    def _told(self, since: float) -> float | None:
-        """How long after ``since`` the last of the streaming viewers was told; None after a while in vain."""
-        while time.monotonic() < since + HEALTH_S:
+    def _told(self, since: float, seconds: float) -> float | None:
+        """How long after ``since`` the last of the viewers that stream was told; None where that is more than
+        ``seconds``."""
+        while True:
             moments = [told.delayed_at(since) for told in self.told]
             if all(moments):
-                return max(moment for moment in moments if moment) - since
+                found = max(moment for moment in moments if moment) - since
+                return found if found <= seconds else None
+            if time.monotonic() > since + seconds:
+                return None
             time.sleep(0.02)
-        return None
 
     def _serve(self) -> None:
         """Have an item accepted, and wait until everybody has it."""

@@ -161,7 +161,7 @@ class Extent(NamedTuple):
 
 LONG = Extent(readers=400, slow=100, rate=100, count=1200, rounds=10, most_rounds=24, limit=MOST_RATIO)
 #: So few posts show only whether the slow ones are slow, and whether the others wait for them.
-BRIEF = Extent(readers=40, slow=10, rate=100, count=400, rounds=1, most_rounds=1, limit=10.0)
+BRIEF = Extent(readers=40, slow=10, rate=100, count=400, rounds=1, most_rounds=1, limit=100.0)
 
 
 class Round(NamedTuple):

@@ -3,96 +3,108 @@ it, and afterwards log and archive agree, change by change."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 
 from afeed.archive.schema import LOCK_KEY
 from tests.chaos.kills import Witnesses
+from tests.chaos.promises import DELIVERY_S, HEALTH_S, within
 from tests.chaos.table import Row, scenario
+from tests.chaos.watch import Sight, Watch
 from tests.servers.afeed import AfeedServer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import wait_until
 
-#: What health is promised to tell within (docs/architecture.rst, promise 8), and what a busy machine adds.
-HEALTH_S, SLACK_S = 10.0, 6.0
-
-#: From pushing an item until every follower has it.  Usually some hundredths of a second; what a busy machine
-#: makes of that is far from what waiting for a database would.
-DELAY_S = 3.0
-
 RATE = 100.0
+
+#: What health says of the archive and of who fills it.
+CHECKS = ("archive", "strainer")
 
 #: What is said of a server that is not there.
 REFUSED = ("refused", "connection", "server closed", "terminat", "did not answer")
+#: What is said of one that does not answer.
+HANGING = ("did not answer", "timeout")
+#: What the log says of every outage: what afeed does about it, and that it is over.
+AWAY = ("Nothing is archived", "the live log keeps everything", "follows the live log again")
 PASSWORD = "correct-horse-battery"
 
 
 class Fault(NamedTuple):
-    """``inject`` breaks something for as long as its block lasts; ``seen`` are words of the health check that
-    name it, None where the fault is over before anybody need be told."""
+    """``inject`` breaks something for as long as its block lasts; ``seen`` are words of a health check of which
+    one has to be told, None where the fault is over before anybody need be; ``logs`` is what the process has to
+    say meanwhile and at the end: what happened, and what helps."""
 
     name: str
     inject: Callable[[], AbstractContextManager[object]]
     seen: tuple[str, ...] | None
+    logs: tuple[str, ...] = ()
     #: How long it lasts at least, in seconds, in the short form and in the long one.
     short_s: float = 2.0
     long_s: float = 60.0
 
 
-def health(server: AfeedServer) -> dict[str, tuple[str, str]]:
-    """State and detail of the checks ``archive`` and ``strainer``."""
-    checks: dict[str, Any] = json.loads(server.request("/healthz")[2])["checks"]
-    return {name: (checks[name]["state"], checks[name]["detail"]) for name in ("archive", "strainer")}
+def well(sight: Sight) -> bool:
+    """Whether the archive is there and is followed."""
+    return all(sight.state(name) == "ok" for name in CHECKS)
 
 
-def well(server: AfeedServer) -> bool:
-    return all(state == "ok" for state, _ in health(server).values())
-
-
-def told(server: AfeedServer, words: tuple[str, ...]) -> bool:
+def told(sight: Sight, words: tuple[str, ...]) -> bool:
     """Whether a check is not ok and says one of ``words``."""
-    return any(
-        state != "ok" and any(word in detail.lower() for word in words)
-        for state, detail in health(server).values()
-    )
+    details = [sight.detail(name).lower() for name in CHECKS if sight.state(name) != "ok"]
+    return any(word in detail for word in words for detail in details)
 
 
 class Run:
     """One node under load, to which one fault after the other happens; ``broken`` are the promises that were
     not kept."""
 
-    def __init__(self, server: AfeedServer, witnesses: Witnesses, long: bool) -> None:
+    def __init__(self, server: AfeedServer, stack: ExitStack, long: bool) -> None:
         self.server = server
         self.broken: list[str] = []
         self.faults = 0
-        self.slowest = 0.0
-        self.recovery = 0.0
-        self._witnesses = witnesses
+        self.slowest = self.red = self.green = 0.0
+        self._witnesses = stack.enter_context(Witnesses(server, RATE))
+        self.watch = stack.enter_context(Watch(server, long))
         self._long = long
+        self._health_s = within(HEALTH_S, long)
+        self._delivery_s = within(DELIVERY_S, long)
         self._probes = 0
 
     def endure(self, fault: Fault) -> None:
         """Let ``fault`` happen, and see what is promised."""
         self.faults += 1
+        said = len(self.server.output())
+        began = time.monotonic()
         with fault.inject():
-            began = time.monotonic()
             if fault.seen is not None:
                 words = fault.seen
-                self._within(lambda: told(self.server, words), f"{fault.name}: health did not name it")
+                red = self._sight(fault, began, lambda sight: told(sight, words), "did not name it")
+                self.red = max(self.red, red)
             self.probe(fault)
             while time.monotonic() < began + (fault.long_s if self._long else fault.short_s):
                 time.sleep(0.5)
                 self.probe(fault)
-        over = time.monotonic()
-        self._within(lambda: well(self.server), f"{fault.name}: health did not become well again")
-        self.recovery = max(self.recovery, time.monotonic() - over)
+        green = self._sight(fault, time.monotonic(), well, "did not become well again")
+        self.green = max(self.green, green)
+        output = self.server.output()[said:]
+        self.broken += [
+            f"{fault.name}: the log does not say {one!r}" for one in fault.logs if one not in output
+        ]
+
+    def _sight(self, fault: Fault, since: float, seen: Callable[[Sight], bool], complaint: str) -> float:
+        """How long after ``since`` health was ``seen`` to be as it should."""
+        found = self.watch.first(since, seen, self._health_s)
+        if found is not None:
+            return found.at - since
+        last = {name: self.watch.sights[-1].checks[name] for name in CHECKS}
+        self.broken.append(f"{fault.name}: health {complaint} within {self._health_s:g} s ({last})")
+        return self._health_s
 
     def probe(self, fault: Fault) -> None:
         """Publish one item and see when all have it."""
@@ -103,21 +115,22 @@ class Run:
         wait_until(lambda: all(one.seq >= seq for one in self._witnesses.followers), "a delivery", 60)
         delay = time.monotonic() - began
         self.slowest = max(self.slowest, delay)
-        if delay > DELAY_S:
+        if delay > self._delivery_s:
             self.broken.append(f"{fault.name}: an item took {delay:.1f} s to its viewers")
-
-    def _within(self, condition: Callable[[], bool], complaint: str) -> None:
-        try:
-            wait_until(condition, complaint, HEALTH_S + SLACK_S)
-        except AssertionError:
-            self.broken.append(f"{complaint} within {HEALTH_S + SLACK_S:g} s ({health(self.server)})")
 
     def row(self, name: str, seed: int) -> Row:
         """Judge; the server goes on running."""
         verdict = self._witnesses.verdict()
         row = verdict.row(name, seed, self.faults)
-        remark = "; ".join(filter(None, [row.remark, *self.broken]))
-        return row._replace(remark=remark, recovery_s=self.recovery)
+        broken = [*self.broken, *self.watch.trouble[:3]]
+        if "Traceback" in self.server.output():
+            broken.append("there is a traceback in the log")
+        return row._replace(
+            remark="; ".join(filter(None, [row.remark, *broken])),
+            red_s=self.red,
+            green_s=self.green,
+            note=f"an item took {self.slowest:.2f} s to its viewers at most, a page {self.watch.slowest:.2f} s",
+        )
 
 
 class _Archive:
@@ -222,15 +235,17 @@ class _Archive:
 
     def faults(self) -> list[Fault]:
         return [
-            Fault("PostgreSQL stopped", self.stopped, REFUSED, short_s=15.0, long_s=600.0),
-            Fault("PostgreSQL killed", self.killed, None),
-            Fault("its connections ended", self.terminated, None),
-            Fault("no connection granted", self.full, ("too many connections",)),
-            Fault("all connections taken", self.crowded, ("connection", "slots", "too many clients")),
-            Fault("PostgreSQL frozen", self.cluster.frozen, ("did not answer", "timeout", "no answer")),
-            Fault("database read-only", self.read_only, ("read-only",)),
-            Fault("password changed", self.password_changed, ("password",)),
-            Fault("table locked", self.locked, ("lock timeout", "did not answer", "statement timeout")),
+            Fault("PostgreSQL stopped", self.stopped, REFUSED, (*AWAY, "start it, or"), 15.0, 600.0),
+            Fault("PostgreSQL killed", self.killed, None, (*AWAY, "its own log says why")),
+            Fault("its connections ended", self.terminated, None, (*AWAY, "somebody ended")),
+            Fault(
+                "no connection granted", self.full, ("too many connections",), (*AWAY, "its CONNECTION LIMIT")
+            ),
+            Fault("all connections taken", self.crowded, ("slots", "clients"), (*AWAY, "max_connections")),
+            Fault("PostgreSQL frozen", self.cluster.frozen, HANGING, (*AWAY, "see whether it hangs")),
+            Fault("database read-only", self.read_only, ("read-only",), (*AWAY, "is it a standby")),
+            Fault("password changed", self.password_changed, ("password",), (*AWAY, "the new one")),
+            Fault("table locked", self.locked, ("lock timeout", *HANGING), (*AWAY, "pg_locks")),
         ]
 
     def node(self) -> AfeedServer:
@@ -252,7 +267,7 @@ def postgresql_row(long: bool, seed: int) -> Row:
         server = archive.node()
         stack.callback(server.close)
         server.start()
-        run = Run(server, stack.enter_context(Witnesses(server, RATE)), long)
+        run = Run(server, stack, long)
         faults = archive.faults()
         Random(seed).shuffle(faults)
         for fault in faults:
@@ -272,7 +287,7 @@ def start_row(long: bool, seed: int) -> Row:
         stack.callback(server.close)
         archive.cluster.stop()
         server.start()
-        run = Run(server, stack.enter_context(Witnesses(server, RATE)), long)
+        run = Run(server, stack, long)
 
         @contextmanager
         def coming() -> Iterator[None]:
@@ -281,13 +296,15 @@ def start_row(long: bool, seed: int) -> Row:
 
         @contextmanager
         def migrating() -> Iterator[None]:
-            server.stop()
             with archive.migrating():
-                server.start()
+                with run.watch.looks_away():
+                    server.stop()
+                    server.start()
                 yield
 
-        run.endure(Fault("PostgreSQL away at start", coming, REFUSED))
-        run.endure(Fault("migrated by another at start", migrating, ("another program",)))
+        run.endure(Fault("PostgreSQL away at start", coming, REFUSED, AWAY[-1:]))
+        waited_for = ("is not there yet", "another program", "The archive can be used")
+        run.endure(Fault("migrated by another at start", migrating, ("another program",), waited_for))
         return run.row("PostgreSQL away at start", seed)
 
 
@@ -297,7 +314,7 @@ def sqlite_row(long: bool, seed: int) -> Row:
         server = AfeedServer()
         stack.callback(server.close)
         server.start()
-        run = Run(server, stack.enter_context(Witnesses(server, RATE)), long)
+        run = Run(server, stack, long)
         path = server.directory / "var" / "archive.sqlite3"
         wait_until(path.exists, "the archive")
 
@@ -309,7 +326,7 @@ def sqlite_row(long: bool, seed: int) -> Row:
                 other.execute("ROLLBACK")
 
         for _ in range(2):
-            run.endure(Fault("SQLite locked", locked, ("locked",)))
+            run.endure(Fault("SQLite locked", locked, ("locked",), (*AWAY, "let it come to its end")))
         return run.row("SQLite locked by another", seed)
 
 

@@ -1,0 +1,132 @@
+"""An operator who looks at health, at a poll's answer and at the page of a node, again and again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any, NamedTuple
+
+from tests.chaos.followers import FAULTS
+from tests.chaos.promises import ANSWER_S, within
+from tests.servers.afeed import AfeedServer
+
+#: An answer that takes longer is given up, in seconds.
+TIMEOUT_S = 20.0
+#: How long a sight that is late is waited for, in seconds, so that one that comes in time is never missed.
+_LATE_S = 5.0
+
+
+class Sight(NamedTuple):
+    """What was seen at ``at``: state and detail of each named check, and whether a poll said that posts are
+    delayed."""
+
+    at: float
+    checks: Mapping[str, tuple[str, str]]
+    stalled: bool
+
+    def state(self, check: str) -> str:
+        return self.checks[check][0]
+
+    def detail(self, check: str) -> str:
+        return self.checks[check][1]
+
+
+class Watch(threading.Thread):
+    """Asks ``/healthz``, ``/updates`` and the page of the event.  ``long`` has answers judged by the promise
+    itself.
+
+    :ivar sights: what it saw; :ivar trouble: every answer that was none, or that took seconds; :ivar slowest:
+    the longest that any took, in seconds.
+    """
+
+    def __init__(self, server: AfeedServer, long: bool) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._server = server
+        self._limit_s = within(ANSWER_S, long)
+        self.sights: list[Sight] = []
+        self.trouble: list[str] = []
+        self.slowest = 0.0
+        self._stopping = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
+        self._resting = threading.Event()
+
+    def __enter__(self) -> Watch:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @contextmanager
+    def looks_away(self) -> Iterator[None]:
+        """While the node is stopped and started as it should be, nobody is there to answer."""
+        self._resting.clear()
+        self._awake.clear()
+        assert self._resting.wait(TIMEOUT_S + 5), "the watch does not rest"
+        yield
+        self._awake.set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._awake.set()
+        self.join(60)
+        assert not self.is_alive(), "the watch did not end"
+
+    def run(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=TIMEOUT_S)
+        page, updates = f"/{self._server.slug}", f"/{self._server.slug}/updates?wait=0&limit=1"
+        while not self._stopping.is_set():
+            if not self._awake.is_set():
+                connection.close()
+                self._resting.set()
+                self._awake.wait()
+                continue
+            try:
+                checks: dict[str, Any] = json.loads(self._get(connection, "/healthz", (200, 503)))["checks"]
+                stalled = json.loads(self._get(connection, updates, (200,))).get("stalled", False)
+                states = {name: (check["state"], check["detail"]) for name, check in checks.items()}
+                self._note(states, stalled)
+                self._get(connection, page, (200,))
+            except FAULTS as error:
+                self.trouble.append(repr(error))
+                connection.close()
+            self._stopping.wait(0.03)
+        connection.close()
+
+    def _note(self, checks: Mapping[str, tuple[str, str]], stalled: bool) -> None:
+        if self.sights and self.sights[-1].checks == checks:
+            checks = self.sights[-1].checks  # an hour of looks takes little memory
+        self.sights.append(Sight(time.monotonic(), checks, stalled))
+
+    def _get(self, connection: HTTPConnection, path: str, wanted: tuple[int, ...]) -> bytes:
+        began = time.monotonic()
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        seconds = time.monotonic() - began
+        self.slowest = max(self.slowest, seconds)
+        if answer.status not in wanted:
+            self.trouble.append(f"{path} was answered {answer.status}")
+        if seconds > self._limit_s:
+            self.trouble.append(f"{path} was answered after {seconds:.1f} s")
+        return body
+
+    def first(self, since: float, seen: Callable[[Sight], bool], seconds: float) -> Sight | None:
+        """The first sight after ``since`` that is as wanted; waits for it, and is None when there was none
+        within ``seconds``."""
+        looked = 0
+        while True:
+            for sight in self.sights[looked:]:
+                looked += 1
+                if sight.at - since > seconds:
+                    return None
+                if sight.at >= since and seen(sight):
+                    return sight
+            if time.monotonic() - since > seconds + _LATE_S:
+                return None
+            time.sleep(0.02)
