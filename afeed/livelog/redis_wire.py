@@ -15,7 +15,7 @@ from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.logger import Logger
@@ -31,12 +31,21 @@ SENTINEL_SECONDS = CONNECT_SECONDS / 2
 
 
 class _Ending:
-    """Remembers why the connection ended: txredisapi says only that it did."""
+    """Remembers why the connection ended, for txredisapi says only that it did, and reads nothing from then on,
+    which it would: every part of an answer in a later turn."""
 
     why: str | None = None
+    _reading: IDelayedCall | None = None
+
+    def callLater(self, seconds: float, work: Callable[..., object], *arguments: Any) -> IDelayedCall:
+        call: IDelayedCall = super().callLater(seconds, work, *arguments)  # type: ignore[misc]
+        self._reading = call
+        return call
 
     def connectionLost(self, why: Failure) -> None:
         self.why = _reason(why)
+        if self._reading is not None and self._reading.active():
+            self._reading.cancel()
         super().connectionLost(why)  # type: ignore[misc]
 
 

@@ -7,13 +7,17 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from afeed.core.errors import LogUnavailable
 from afeed.livelog.link import CONNECT_SECONDS, Link
 from afeed.livelog.redis_address import parse_redis_url
-from afeed.livelog.redis_wire import Connector, RedisWire
+from afeed.livelog.redis_wire import Connector, RedisWire, _Protocol
 from tests.livelog.contract import eventually
 
 
@@ -29,6 +33,17 @@ class _Sentinel(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(b"*2\r\n$9\r\n127.0.0.1\r\n$4\r\n7001\r\n")  # type: ignore[union-attr]
+
+
+class EndTests(TestCase):
+    def test_nothing_is_read_from_a_connection_that_has_ended(self) -> None:
+        protocol = _Protocol()
+        protocol.makeConnection(StringTransport())
+        sent = RedisWire(protocol).send("HGETALL", "key")
+        protocol.dataReceived(b"*2\r\n$1\r\na\r\n$1\r\nb\r\n")
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.failureResultOf(sent, LogUnavailable)
+        self.assertEqual(reactor.getDelayedCalls(), [])
 
 
 class SentinelTests(TestCase):
