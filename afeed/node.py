@@ -26,6 +26,7 @@ from afeed.core.health import Check
 from afeed.hub import Hub
 from afeed.interfaces import IArchive, ILiveLog, IWitness
 from afeed.leadership import Leadership
+from afeed.pipeline import Intake
 from afeed.services import RESTART_LEAST_S, RESTART_MOST_S, Scheduled, Supervised
 from afeed.sources.push import Push
 from afeed.transports.router import Routes
@@ -66,6 +67,7 @@ class Parts:
     hub: Hub
     strainer: Strainer
     strainer_runs: Supervised
+    intake: Intake
     sources: Sequence[tuple[Scheduled, Supervised]]
     leadership: Leadership
     push: Push
@@ -281,6 +283,7 @@ class Node(Service):
         ]
         await DeferredList([Deferred.fromCoroutine(flush) for flush in flushes])
         await self._at_most(parts.leadership.resign(), RESIGN_S, "giving up the lease")
+        self._attempt(parts.intake.close, "letting go of what the log did not take")
         self._attempt(lambda: parts.hub.stop(RETURN_MS), "sending the viewers away")
         self._attempt(parts.routes.stop, "sending away who comes now")
         self._attempt(parts.stages.stop, "stopping the pings")

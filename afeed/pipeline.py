@@ -54,6 +54,15 @@ class Intake:
         self._metrics = metrics
         self._now = now
         self._lead = lead
+        self._closed = False
+        self._waiting: set[Deferred[None]] = set()
+
+    def close(self) -> None:
+        """Nothing waits for the log any more: what does is refused with
+        :class:`~afeed.core.errors.LeaseLost`."""
+        self._closed = True
+        for waiting in tuple(self._waiting):
+            waiting.cancel()
 
     def offer(
         self, event: str, drafts: Sequence[Draft], position: Position | None = None
@@ -124,6 +133,9 @@ class Intake:
             try:
                 return await self._live_log.append(event, None, drafts, lease=token, position=position)
             except LogUnavailable as error:
+                if self._closed or self._lead.token != token:
+                    # Its source may be gone, and nobody would ever end the waiting.
+                    raise LeaseLost("the term in which this was offered is over") from error
                 if not told:
                     _log.warn(
                         "{event}: the live log takes nothing at the moment ({why}); what sources bring waits",
@@ -135,7 +147,19 @@ class Intake:
                 # A log that has forgotten everything has forgotten the lease, too.
                 if not await self._lead.doubted(token):
                     raise
-            await deferLater(self._clock, RETRY_S)
+            await self._wait()
+
+    async def _wait(self) -> None:
+        waiting: Deferred[None] = deferLater(self._clock, RETRY_S)
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        except CancelledError:
+            if self._closed:
+                raise LeaseLost("afeed stops") from None
+            raise
+        finally:
+            self._waiting.discard(waiting)
 
     def dropped(self, event: str, source: str, reason: str, count: int = 1) -> None:
         """See :class:`~afeed.interfaces.ISink`."""

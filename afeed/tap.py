@@ -191,6 +191,7 @@ def assemble(
             hub=hub,
             strainer=strainer,
             strainer_runs=Supervised("strainer", strainer.run, reactor, rng),
+            intake=intake,
             sources=sources,
             leadership=leadership,
             push=push,

@@ -14,11 +14,20 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.channel import Channel
-from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, DirectoryInUse, LogUnavailable, LogUnusable
+from afeed.core.errors import (
+    ArchiveTooNew,
+    ArchiveUnavailable,
+    DirectoryInUse,
+    LeaseLost,
+    LogUnavailable,
+    LogUnusable,
+)
 from afeed.core.health import Check
 from afeed.core.leading import EVERY_S, STUCK_S
 from afeed.leadership import Leadership
+from afeed.metrics import Metrics
 from afeed.node import ARCHIVE_PATIENCE_S, Node, Parts
+from afeed.pipeline import Intake
 from afeed.services import Supervised
 from tests.fakes import a_post
 from tests.web.serving import TOKEN, House, request
@@ -117,6 +126,9 @@ class NodeCase(SynchronousTestCase):
             (source, Supervised(f"source {n}", source.run, self.clock, Random(n)))
             for n, source in enumerate(self.sources)
         ]
+        leadership = Leadership("n", self.house.log.lease, self.clock, Random(5))
+        metrics = Metrics(self.clock.seconds)
+        self.intake = Intake(self.house.log, self.clock, metrics, self.clock.seconds, leadership)
         self.parts = Parts(
             preflight=lambda: self._maybe("preflight"),
             hold=self._hold,
@@ -127,8 +139,9 @@ class NodeCase(SynchronousTestCase):
             hub=self.house.hub,
             strainer=self.strainer,  # type: ignore[arg-type]
             strainer_runs=Supervised("strainer", self.strainer.run, self.clock, Random(7)),
+            intake=self.intake,
             sources=supervisors,  # type: ignore[arg-type]
-            leadership=Leadership("n", self.house.log.lease, self.clock, Random(5)),
+            leadership=leadership,
             push=self.house.push,
             stages=self.house.stages,
             routes=self.house.routes,
@@ -147,6 +160,7 @@ class NodeCase(SynchronousTestCase):
             other_source_stop=(supervisors[1][1], "stop"),
             log_append=(self.house.log, "append"),
             lease_release=(self.house.log.lease, "release"),
+            intake_close=(self.intake, "close"),
             hub_stop=(self.house.hub, "stop"),
             routes_stop=(self.house.routes, "stop"),
             stages_stop=(self.house.stages, "stop"),
@@ -353,6 +367,17 @@ class StartTests(NodeCase):
         self.assertEqual(list(IService(other)), [self.node])
 
 
+class WaitingTests(NodeCase):
+    def test_what_the_log_did_not_take_waits_no_longer_than_afeed_lives(self) -> None:
+        self.start()
+        self.house.log.fault = LogUnavailable("away")
+        offered = self.intake.offer("e", [a_post(1)])
+        self.assertNoResult(offered)
+        self.stop(5)
+        self.failureResultOf(offered, LeaseLost)
+        self.flushLoggedErrors(LogUnavailable)
+
+
 class FlushTests(NodeCase):
     def test_every_event_is_flushed_before_goodbye(self) -> None:
         channels = self.house.hub.channels
@@ -389,6 +414,7 @@ class StopTests(NodeCase):
                 "other_source_stop",
                 "log_append",
                 "lease_release",
+                "intake_close",
                 "hub_stop",
                 "routes_stop",
                 "stages_stop",

@@ -91,6 +91,32 @@ class IntakeTests(SynchronousTestCase):
         self.failureResultOf(offered, LeaseLost)
         self.assertEqual((leases, self.lead.doubts), (["n 1"], ["n 1"]))
 
+    def test_an_offer_whose_term_is_over_does_not_wait_for_the_log_for_ever(self) -> None:
+        self.log.fault = LogUnavailable("away")
+        for later in ("n 2", None):
+            self.lead.token = "n 1"
+            offered = self.intake.offer("e", [a_post(1)])
+            self.assertNoResult(offered)
+            self.lead.token = later
+            self.clock.advance(RETRY_S)
+            self.failureResultOf(offered, LeaseLost)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_nothing_waits_once_it_is_closed(self) -> None:
+        self.log.fault = LogUnavailable("away")
+        offered = [self.intake.offer("e", [a_post(n)]) for n in range(3)]
+        self.intake.close()
+        for one in offered:
+            self.failureResultOf(one, LeaseLost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
+        unanswered: Deferred[list[Recorded]] = Deferred()
+        self.log.append = lambda *args, **options: unanswered  # type: ignore[method-assign]
+        late = self.intake.offer("e", [a_post(7)])
+        unanswered.errback(LogUnavailable("closed"))
+        self.failureResultOf(late, LeaseLost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_a_node_without_a_term_records_nothing_of_its_sources(self) -> None:
         self.lead.token = None
         self.failureResultOf(self.intake.offer("e", [a_post(1)]), LeaseLost)
