@@ -97,6 +97,10 @@ class GapLedger:
         )
 
 
+#: No source has so many; a number that was stored by something else must stay one that can be stored again.
+_MOST_FETCHED = 10**9
+
+
 class _PollStored(Stored, omit_defaults=True):
     fetched: int = 0
 
@@ -133,7 +137,7 @@ class PollLedger(GapLedger):
         if live_at < starts:
             ledger.live_at = min(starts, now)
         elif found is not None:
-            ledger.told, ledger._fetched = found.told, max(found.fetched, 0)
+            ledger.told, ledger._fetched = found.told, min(max(found.fetched, 0), _MOST_FETCHED)
         return ledger
 
     def position(self, newest_id: str | None) -> str:
@@ -144,7 +148,7 @@ class PollLedger(GapLedger):
     def found(self, moments: Iterable[float]) -> None:
         """What is from these ``moments`` was new; items from before ``live_at`` were not missed but late."""
         since = math.floor(self.live_at)  # upstream times are whole seconds
-        self._fetched += sum(moment >= since for moment in moments)
+        self._fetched = min(self._fetched + sum(moment >= since for moment in moments), _MOST_FETCHED)
 
     def answered(self, began: float) -> SourceGap | None:
         """The search that ``began`` then has shown everything up to that moment: what to record if that ends an

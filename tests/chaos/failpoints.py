@@ -476,7 +476,7 @@ _INTAKE = (
         name="flickr.between-page-and-position",
         target="afeed.livelog.embedded:EmbeddedLog.append",
         when="before",
-        only=lambda *args, position=None, **more: position is not None,
+        only=lambda log, event, epoch, drafts, position=None, **more: bool(drafts and position),
         circumstances="flickr",
         proves="photos and position are stored in one step",
     ),

@@ -227,8 +227,8 @@ def positions() -> tuple[bytes, ...]:
         *_dumped(
             {"newest_id": "1900", "live_at": moment, "open": [["2026-11-21T16:00:00.000Z", moment, True]]},
             {"newest_id": None, "live_at": moment},
+            {"newest_id": "1795280405", "live_at": moment, "told": True, "fetched": 3},
         ),
         b"0:17",
         b"3:0",
-        b"1795280405",
     )

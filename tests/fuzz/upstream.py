@@ -14,6 +14,7 @@ from afeed.core.change import POSTED, Change, compose, timestamp
 from afeed.core.draft import Draft, Posted, prepare
 from afeed.core.errors import BadInput
 from afeed.core.item import Author, Item, decode_item, encode_item
+from afeed.core.ledger import PollLedger
 from afeed.core.lines import LineReader
 from afeed.core.normalise import flickr, push, replay, x
 from afeed.core.normalise.limits import MAX_ITEM_BYTES, MAX_REASON_CHARS
@@ -268,7 +269,18 @@ def _stored(stack: ExitStack) -> Check:
         assert again.position("1") == ledger.position("1")
         ledger.search(_NOW_S)
         ledger.regained(_NOW_S, _NOW_S)
-        return len(ledger.spans), ledger.live_at == _NOW_S, place != (0, 0)
+        return len(ledger.spans), ledger.live_at == _NOW_S, place != (0, 0), _polled(text)
+
+    def _polled(text: str) -> bool:
+        def restored(stored: str) -> PollLedger:
+            return PollLedger.restored("flickr", stored, _NOW_S, starts=_NOW_S - 86400, told_s=780)
+
+        ledger = restored(text)
+        assert _NOW_S - 86400 <= ledger.live_at <= _NOW_S
+        ledger.found([_NOW_S])
+        assert restored(ledger.position("1")).position("1") == ledger.position("1")
+        ledger.outage(_NOW_S)
+        return ledger.answered(_NOW_S) is not None
 
     return check
 
