@@ -67,6 +67,8 @@ class Hub:
         self._hinted: set[str] = set()
         self._following: dict[str, Deferred[None]] = {}
         self._errors: dict[str, str] = {}
+        #: The events of which the archive is being asked for earlier outages.
+        self._recalling: set[str] = set()
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -217,7 +219,10 @@ class Hub:
 
     def _recall(self, channel: Channel) -> None:
         """Have the archive tell of earlier outages of the sources, for the pages; nobody waits for it."""
-        epoch = channel.epoch
+        event, epoch = channel.event, channel.epoch
+        if event in self._recalling:
+            return
+        self._recalling.add(event)
 
         def found(gaps: list[tuple[int, SourceGap]]) -> None:
             if channel.epoch == epoch:
@@ -225,9 +230,14 @@ class Hub:
 
         def failed(failure: Failure) -> None:
             if not failure.check(ArchiveUnavailable):  # else it is asked again once it has copied something
-                _log.failure("{event}: reading the earlier outages failed", failure, event=channel.event)
+                _log.failure("{event}: reading the earlier outages failed", failure, event=event)
 
-        self._archive.gaps(channel.event).addCallback(found).addErrback(failed)
+        def answered(_: None) -> None:
+            self._recalling.discard(event)
+            if channel.epoch != epoch:
+                self._recall(channel)
+
+        self._archive.gaps(event).addCallback(found).addErrback(failed).addCallback(answered)
 
     async def find_floor(self, channel: Channel) -> int:
         """The oldest seq of the event that exists anywhere.  Raises

@@ -450,6 +450,34 @@ class HubTests(SynchronousTestCase):
         hub.copied("e", 29)
         self.assertEqual(self.page(hub).gaps, [Outage(29, a_gap(1))])
 
+    def test_the_archive_is_asked_for_earlier_outages_once_at_a_time(self) -> None:
+        asked: list[Deferred[Any]] = []
+
+        def gaps(event: str) -> Deferred[Any]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        self.archive.gaps = gaps  # type: ignore[method-assign]
+        self.post(1, 30)
+        hub = self.start()
+        of_e = asked[:1]
+        del asked[:]
+        for seq in range(10, 30):
+            hub.copied("e", seq)
+        self.assertEqual(len(asked), 0)
+        of_e[0].errback(ArchiveUnavailable("away"))
+        hub.copied("e", 30)
+        self.assertEqual(len(asked), 1)
+        # An answer about the log as it was is no answer: it is asked again.
+        self.log.renew("e", "e2", 29)
+        self.assertEqual(len(asked), 1)
+        asked[0].callback([(3, a_gap(1))])
+        self.assertEqual(len(asked), 2)
+        asked[1].callback([(4, a_gap(2))])
+        hub.copied("e", 30)
+        self.assertEqual(len(asked), 2)
+        self.assertEqual([gap.seq for gap in self.page(hub, limit=29).gaps], [4])
+
     def test_without_a_log_a_page_has_the_outages_of_the_archive(self) -> None:
         self.post(1, 3)
         self.log.append("e", None, [a_gap(1)])
