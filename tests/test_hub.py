@@ -476,7 +476,7 @@ class HubTests(SynchronousTestCase):
         asked[1].callback([(4, a_gap(2))])
         hub.copied("e", 30)
         self.assertEqual(len(asked), 2)
-        self.assertEqual([gap.seq for gap in self.page(hub, limit=29).gaps], [4])
+        self.assertEqual([outage.gap for outage in self.page(hub).gaps], [a_gap(2)])
 
     def test_without_a_log_a_page_has_the_outages_of_the_archive(self) -> None:
         self.post(1, 3)
