@@ -28,7 +28,8 @@ from afeed.livelog.embedded_restore import EmbeddedRestoring
 from afeed.livelog.room import Room
 from afeed.livelog.settle import Heard, Outcome, hear, settle
 from afeed.livelog.sole_lease import SoleLease
-from afeed.livelog.writer import IReactor, Writer
+from afeed.livelog.waiting import Waiting
+from afeed.livelog.writer import PATIENCE_SECONDS, IReactor, Writer
 from afeed.window import Window
 
 FILE = "live.sqlite3"
@@ -78,7 +79,9 @@ class EmbeddedLog:
         self._watchers: list[Callable[[str], None]] = []
         self._changed: dict[str, None] = {}
         self._room = Room(self._bytes, max_log_bytes)
-        self._gates: dict[str, list[Deferred[None]]] = {}
+        #: Events whose log is being filled from witnesses, and who waits for the end of that.
+        self._filling: set[str] = set()
+        self._waiting = Waiting(reactor, lambda: "the live log is being filled from what the archive remembers")
         self._retries: dict[str, IDelayedCall] = {}
         self._probe_call: IDelayedCall | None = None
         self._tidy_call: IDelayedCall | None = None
@@ -118,7 +121,7 @@ class EmbeddedLog:
         """Restore what the witnesses remember and load the newest changes; appends wait meanwhile."""
         try:
             outcome = await settle(
-                EmbeddedRestoring(self._writer, lambda: self._gates.setdefault(event, [])),
+                EmbeddedRestoring(self._writer, lambda: self._filling.add(event)),
                 event,
                 heard,
                 reactor=self._reactor,
@@ -133,8 +136,8 @@ class EmbeddedLog:
                 await self._load(event)
                 self._tidy_soon()
         finally:
-            for waiting in self._gates.pop(event, ()):
-                waiting.callback(None)
+            self._filling.discard(event)
+            self._waiting.look()
         self._ask_again(event, witnesses, outcome)
 
     def _announce(self, sentence: str) -> None:
@@ -190,6 +193,7 @@ class EmbeddedLog:
             if pending is not None:
                 pending.cancel()
         self._probe_call = self._tidy_call = None
+        self._waiting.refuse()
         return self._writer.stop()
 
     # Writing
@@ -205,10 +209,9 @@ class EmbeddedLog:
     ) -> Deferred[list[Recorded]]:
         if event not in self._windows:
             return fail(LogUnavailable(f"the live log of {event} is not open"))
-        if event in self._gates:
-            opened: Deferred[None] = Deferred()
-            self._gates[event].append(opened)
-            return opened.addCallback(
+        if event in self._filling:
+            filled = self._waiting.until(lambda: event not in self._filling or None, PATIENCE_SECONDS)
+            return filled.addCallback(
                 lambda _: self.append(event, epoch, drafts, lease=lease, position=position)
             )
         records = [prepare(draft) for draft in drafts]
@@ -324,27 +327,29 @@ class EmbeddedLog:
             "bytes": dict(self._bytes),
             "max_bytes": self._max_log_bytes,
         }
+        trouble = self._trouble() or self._room.trouble()
+        detail = "The live log can be written." if trouble is None else trouble
+        return Check(name="live_log", state="ok" if trouble is None else "failed", detail=detail, data=data)
+
+    def _trouble(self) -> str | None:
+        """Why nothing can be recorded, in a sentence for the operator."""
         if not self._running:
-            return Check(name="live_log", state="failed", detail="The live log is closed.", data=data)
+            return "The live log is closed."
         if self._writer.stuck:
-            return Check(
-                name="live_log",
-                state="failed",
-                detail="The disk that holds data_dir does not answer, so the live log cannot be written: look "
-                "at the disk.",
-                data=data,
+            return (
+                "The disk that holds data_dir does not answer, so the live log cannot be written: look at the "
+                "disk."
             )
         removed = None if self._path.exists() else f"{self._path} was removed while afeed runs"
         trouble = removed or self._writer.trouble
         if trouble is not None:
-            return Check(
-                name="live_log",
-                state="failed",
-                detail=f"The live log cannot be written ({trouble}): look at the disk that holds "
-                "data_dir. Sources hold what they have and try again.",
-                data=data,
+            return (
+                f"The live log cannot be written ({trouble}): look at the disk that holds data_dir. Sources "
+                "hold what they have and try again."
             )
-        full = self._room.trouble()
-        if full is not None:
-            return Check(name="live_log", state="failed", detail=full, data=data)
-        return Check(name="live_log", state="ok", detail="The live log can be written.", data=data)
+        if self._filling:
+            return (
+                f"The live log of {', '.join(sorted(self._filling))} is being filled from what the archive "
+                "remembers. Until that is done pushes get 503, and sources hold what they have."
+            )
+        return None

@@ -29,9 +29,9 @@ from afeed.livelog.redis_hints import Hints
 from afeed.livelog.redis_lease import RedisLease
 from afeed.livelog.redis_mirror import Mirror
 from afeed.livelog.redis_server import examine
-from afeed.livelog.redis_waiting import Waiting
 from afeed.livelog.redis_wire import Connector, RedisWire
 from afeed.livelog.room import Room
+from afeed.livelog.waiting import Waiting
 
 T = TypeVar("T")
 

@@ -74,3 +74,25 @@ class MemoryWitness:
 
     def read(self, after: int, limit: int) -> Deferred[list[Change]]:
         return succeed([change for change in self.changes if change.seq > after][:limit])
+
+
+@implementer(IWitness)
+class HesitantWitness:
+    """Remembers two changes of ``e`` and nothing else; ``away`` makes it fail, and nothing is handed over
+    before :meth:`give`."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away = away
+        self.asked: list[Deferred[list[Change]]] = []
+
+    def testimony(self, event: str) -> Deferred[Testimony | None]:
+        if self.away:
+            return fail(ArchiveUnavailable("the archive is away"))
+        return succeed(Testimony("old", (), 1, 2, self.read) if event == "e" else None)
+
+    def read(self, after: int, limit: int) -> Deferred[list[Change]]:
+        self.asked.append(Deferred())
+        return self.asked[-1]
+
+    def give(self) -> None:
+        self.asked.pop().callback([posted(1), posted(2)])

@@ -19,11 +19,11 @@ from twisted.trial.unittest import TestCase
 from afeed.core.draft import Removed
 from afeed.core.errors import LogDefect, LogUnavailable, LogUnusable
 from afeed.interfaces import Position
-from afeed.livelog import writer
+from afeed.livelog import embedded, writer
 from afeed.livelog.database import Database
 from afeed.livelog.embedded import FILE, EmbeddedLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
-from tests.livelog.samples import MemoryWitness, post, posted
+from tests.livelog.samples import HesitantWitness, MemoryWitness, post, posted
 
 
 class EmbeddedFixture(LiveLogFixture):
@@ -145,6 +145,44 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
     def lines(self, round_: int) -> list[list[str]]:
         whole = self.output(round_).read_text().rpartition("\n")[0]
         return [line.split() for line in whole.splitlines()]
+
+    # While it is being filled
+
+    async def filling(self) -> tuple[EmbeddedLog, HesitantWitness]:
+        """A log whose archive was away at the start and hands over what it has only when told to."""
+        archive = HesitantWitness(away=True)
+        log = await self.open(["e", "f"], [archive])
+        self.assertEqual(log.check().state, "ok")
+        archive.away = False
+        await eventually(lambda: archive.asked, "the log to be filled")
+        return log, archive
+
+    async def test_health_says_that_a_log_is_being_filled(self) -> None:
+        log, archive = await self.filling()
+        check = log.check()
+        self.assertEqual(check.state, "failed")
+        self.assertIn("The live log of e is being filled", check.detail)
+        archive.give()
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
+
+    async def test_an_append_waits_for_a_log_that_is_filled_and_others_go_on(self) -> None:
+        log, archive = await self.filling()
+        waiting = log.append("e", None, [post(3)])
+        self.assertEqual(await log.append("f", None, [post(1)]), new(1))
+        self.assertNoResult(waiting)
+        archive.give()
+        self.assertEqual(await waiting, new(3))
+
+    async def test_an_append_waits_for_a_log_that_is_filled_no_longer_than_for_a_disk_that_hangs(self) -> None:
+        log, archive = await self.filling()
+        self.patch(embedded, "PATIENCE_SECONDS", 0.05)
+        late = log.append("e", None, [post(3)])
+        with self.assertRaises(LogUnavailable) as refusal:
+            await late
+        self.assertIn("being filled", str(refusal.exception))
+        archive.give()
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
+        self.assertEqual((await log.head("e")).seq, 2, "what was refused was not recorded")
 
     # Removed text
 

@@ -9,43 +9,20 @@ from random import Random
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Removed
-from afeed.core.errors import ArchiveUnavailable, LogDefect, LogUnavailable
+from afeed.core.errors import LogDefect, LogUnavailable
 from afeed.interfaces import IWitness, Position, Testimony
 from afeed.livelog import redis_appends, settle
 from afeed.livelog.redis import RedisLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new, random_draft
-from tests.livelog.samples import MemoryWitness, post, posted
+from tests.livelog.samples import HesitantWitness, MemoryWitness, post, posted
 from tests.servers.redis import Redis, shared
-
-
-@implementer(IWitness)
-class HesitantWitness:
-    """Remembers two changes of ``e`` and nothing else; ``away`` makes it fail, and nothing is handed over
-    before :meth:`give`."""
-
-    def __init__(self, *, away: bool = False) -> None:
-        self.away = away
-        self.asked: list[Deferred[list[Change]]] = []
-
-    def testimony(self, event: str) -> Deferred[Testimony | None]:
-        if self.away:
-            return fail(ArchiveUnavailable("the archive is away"))
-        return succeed(Testimony("old", (), 1, 2, self.read) if event == "e" else None)
-
-    def read(self, after: int, limit: int) -> Deferred[list[Change]]:
-        self.asked.append(Deferred())
-        return self.asked[-1]
-
-    def give(self) -> None:
-        self.asked.pop().callback([posted(1), posted(2)])
 
 
 @implementer(IWitness)

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.errors import LogUnavailable
-from afeed.livelog.redis_waiting import Waiting
+from afeed.livelog.waiting import Waiting
 
 
 class WaitingTests(SynchronousTestCase):
