@@ -353,11 +353,22 @@ class WireTests(SynchronousTestCase):
         head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
         return head + b"".join(b"\x89\x01p" + framing.websocket_frame(message) for message in messages)
 
+    def chunked(self, size: int) -> bytes:
+        """An event stream as a proxy sends it, in chunks of so many bytes."""
+        head, _, body = self.encoded(SSE).partition(b"\r\n\r\n")
+        parts = [body[at : at + size] for at in range(0, len(body), size)]
+        chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
+        return head + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(chunks)
+
     @settings(deadline=None)
-    @given(st.sampled_from(TRANSPORTS), st.lists(st.integers(0, 75_000), max_size=12))
-    def test_messages_come_whole_however_they_are_cut(self, transport: str, cuts: list[int]) -> None:
-        data = self.encoded(transport)
-        parser = PARSERS[transport]()
+    @given(
+        st.sampled_from([*TRANSPORTS, "chunked"]),
+        st.lists(st.integers(0, 75_000), max_size=12),
+        st.integers(10, 80_000),
+    )
+    def test_messages_come_whole_however_they_are_cut(self, transport: str, cuts: list[int], size: int) -> None:
+        data = self.chunked(size) if transport == "chunked" else self.encoded(transport)
+        parser = PARSERS[SSE if transport == "chunked" else transport]()
         found: list[bytes] = []
         edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
         for start, stop in pairwise(edges):
@@ -365,6 +376,13 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(tuple(found), self.BODIES)
         self.assertEqual(len(parser.to_send()), 7 * len(self.BODIES) * (transport == WEBSOCKET))
         self.assertFalse(parser.ended)
+
+    def test_a_stream_in_chunks_ends_with_an_empty_one(self) -> None:
+        parser = PARSERS[SSE]()
+        found = parser.feed(self.chunked(1000))
+        self.assertFalse(parser.ended)
+        self.assertEqual((tuple(found), parser.feed(b"0\r\n\r\n")), (self.BODIES, []))
+        self.assertTrue(parser.ended)
 
     def test_a_cut_message_is_no_message(self) -> None:
         for transport in TRANSPORTS:

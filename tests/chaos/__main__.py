@@ -60,7 +60,8 @@ def run(chosen: Sequence[Scenario], long: bool, seed: int | None, path: Path | N
         except Exception as error:  # the others can still tell something
             traceback.print_exc()
             unfinished.append(f"{one.name} (seed {seed_here})")
-            found = [Row(one.name, seed_here, 0, 0, 0, 0, 0, f"not run to its end: {error!r}")]
+            why = f"not run to its end: {type(error).__name__}: {error}".partition("\n")[0]
+            found = [Row(one.name, seed_here, 0, 0, 0, 0, 0, why)]
         if path:
             page.add(path, page.Part(one.name, measured, found))
         rows += found

@@ -1,51 +1,80 @@
-"""Clients that follow an event through every restart and keep a record of exactly what they were given.
+"""Clients that follow an event through every restart, from node to node, and keep a record of exactly what they
+were given.
 
 Each runs in a thread of its own, so that what it believes does not depend on the reactor under test.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
-import os
 import socket
 import threading
+import time
 from array import array
-from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException
-from typing import Any
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any, NamedTuple
 
 from tests.chaos.verdict import digest
+from tests.chaos.ways import FAULTS, TIMEOUT_S, Way, direct
+from tests.chaos.wire import LONG_POLL, PARSERS, POLL, SSE, WEBSOCKET, request
 
-TIMEOUT_S = 20.0
+RECEIVE = 1 << 16
+#: How long a poll waits for something new, and how long after it the next one comes (seconds).
+WAIT_S, REST_S = {POLL: 0, LONG_POLL: 10}, {POLL: 0.2, LONG_POLL: 0.0}
 
-#: What a connection that breaks, or a server that is not there, raises in a client.
-FAULTS = (OSError, HTTPException, ValueError, EOFError)
+Message = dict[str, Any]
+
+
+class Goodbye(NamedTuple):
+    """One ``bye``: when (monotonic seconds), and after how many milliseconds to come back."""
+
+    at: float
+    retry_ms: int
 
 
 class Follower(threading.Thread):
-    """Keeps the position and the record; a subclass knows one transport.
+    """Follows ``slug`` over ``transport``, and takes the next of ``ways`` whenever it connects: after every cut
+    and goodbye, and by itself after about ``hop_s`` seconds (None: never).  ``hasty`` clients come back at once
+    after a goodbye, others when it says.
 
     :ivar seqs: the seq of every change it was given, in the order in which they came; ``digests`` what each
         said (:func:`~tests.chaos.verdict.digest`).
     :ivar gaps: the gaps it was told of; ``connections``: how often it had to connect.
     :ivar void: how many changes it was given that are not part of the record any more, because a new epoch took
         their numbers back and it was told so; ``seqs`` and ``digests`` do not have them.
+    :ivar byes: the goodbyes; ``absences``: how long it took after each until something came again (seconds).
+    :ivar cuts: how often a connection ended otherwise, not counting its own hops.
     """
 
-    transport = ""
-
-    def __init__(self, port: int, slug: str) -> None:
-        super().__init__(name=f"follower-{self.transport}", daemon=True)
-        self.port = port
+    def __init__(
+        self,
+        transport: str,
+        ways: Sequence[Way],
+        slug: str,
+        *,
+        seed: int = 0,
+        hop_s: float | None = None,
+        hasty: bool = False,
+    ) -> None:
+        super().__init__(name=f"follower-{transport}-{seed}", daemon=True)
+        self.transport = transport
+        self.ways = list(ways)
         self.slug = slug
+        self.hop_s = hop_s
+        self.hasty = hasty
+        self.wait_s = WAIT_S.get(transport, 0)
+        self.rest_s = REST_S.get(transport, 0.0)
         self.cursor = "0"
         self.seqs = array("q")
         self.digests = array("Q")
-        self.gaps: list[dict[str, Any]] = []
-        self.connections = 0
-        self.void = 0
+        self.gaps: list[Message] = []
+        self.byes: list[Goodbye] = []
+        self.absences: list[float] = []
+        self.connections = self.cuts = self.void = 0
+        self._rng = Random(seed)
+        self._left_at: float | None = None
         self._stopping = threading.Event()
         self._awake = threading.Event()
         self._awake.set()
@@ -57,48 +86,77 @@ class Follower(threading.Thread):
         """The last seq it has."""
         return int(self.cursor.rpartition(":")[2])
 
+    @property
+    def away(self) -> bool:
+        """Whether it was told goodbye and nothing has come since."""
+        return self._left_at is not None
+
     def stop(self) -> None:
         """Returns when it has ended; what it was given by then stays."""
         self._stopping.set()
         self._awake.set()
         self._cut()
         self.join(TIMEOUT_S + 5)
-        assert not self.is_alive(), f"the {self.transport} follower did not end"
+        assert not self.is_alive(), f"{self.name} did not end"
 
     def sleep(self) -> None:
         """Cut the connection and make no other before :meth:`wake`."""
         self._asleep.clear()
         self._awake.clear()
         self._cut()
-        assert self._asleep.wait(TIMEOUT_S + 5), f"the {self.transport} follower does not rest"
+        assert self._asleep.wait(TIMEOUT_S + 5), f"{self.name} does not rest"
 
     def wake(self) -> None:
         self._awake.set()
 
     def _cut(self) -> None:
         """It may be waiting for the next message, which is up to fifteen seconds away."""
-        if self._socket is not None:
+        connected = self._socket
+        if connected is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                connected.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> None:
+        number = self._rng.randrange(len(self.ways))
         while not self._stopping.is_set():
             if not self._awake.is_set():
                 self._asleep.set()
                 self._awake.wait()
                 continue
-            self.connections += 1
+            way = self.ways[number % len(self.ways)]
+            number += 1
+            pause = 0.05
             try:
-                for message in self.messages():
-                    self.take(message)
-                    if self._stopping.is_set() or not self._awake.is_set():
-                        break
+                pause = self._follow(way)
             except FAULTS:
-                pass
-            self._stopping.wait(0.05)
+                self.cuts += not self._stopping.is_set()
+            finally:
+                if self._socket is not None:
+                    self._socket.close()
+            self._stopping.wait(pause)
 
-    def take(self, message: dict[str, Any]) -> None:
+    def _follow(self, way: Way) -> float:
+        """One connection, to its end; the seconds to wait before the next."""
+        self.connections += 1
+        until = float("inf")
+        if self.hop_s is not None:
+            until = time.monotonic() + self.hop_s * self._rng.uniform(0.5, 1.5)
+        self._socket = way.connect()
+        for message in self._messages(self._socket, way.host):
+            if message["type"] == "bye" and not self.hasty:
+                self.byes.append(Goodbye(time.monotonic(), message["retry_ms"]))
+                self._left_at = time.monotonic()
+                return float(message["retry_ms"] / 1000)
+            self.take(message)
+            if self._stopping.is_set() or not self._awake.is_set() or time.monotonic() > until:
+                return 0.0
+        raise EOFError("the connection ended without a goodbye")
+
+    def take(self, message: Message) -> None:
         """What any client does with a message."""
+        if self._left_at is not None:
+            self.absences.append(time.monotonic() - self._left_at)
+            self._left_at = None
         kind = message["type"]
         if kind == "gap":
             self.gaps.append(message)
@@ -114,96 +172,56 @@ class Follower(threading.Thread):
         if message.get("cursor") is not None:
             self.cursor = message["cursor"]
 
-    def messages(self) -> Iterator[dict[str, Any]]:
-        """Connect, and yield messages until the connection ends."""
-        raise AssertionError("a transport says how")
+    def _messages(self, connected: socket.socket, host: str) -> Iterator[Message]:
+        """What comes over a connection, until it ends."""
+        parser = PARSERS[self.transport]()
+
+        def ask() -> None:
+            wait = f"&wait={self.wait_s}" if self.transport in WAIT_S else ""
+            connected.sendall(request(self.transport, host, self.slug, f"since={self.cursor}{wait}"))
+
+        ask()
+        while not parser.ended:
+            data = connected.recv(RECEIVE)
+            if not data:
+                raise EOFError("cut")
+            for body in parser.feed(data):
+                message = json.loads(body)
+                if "type" in message:
+                    yield message
+                    continue
+                if message["gap"] is not None:
+                    yield {"type": "gap", **message["gap"]}
+                yield {"type": "changes", **message}
+                self._stopping.wait(self.rest_s)
+                ask()
+            if pongs := parser.to_send():
+                connected.sendall(pongs)
 
 
-class Poller(Follower):
-    transport = "poll"
+class _Plain(Follower):
+    """Of one node, and without manners."""
 
-    def messages(self) -> Iterator[dict[str, Any]]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
-        try:
-            connection.connect()
-            self._socket = connection.sock
-            while True:
-                connection.request("GET", f"/{self.slug}/updates?since={self.cursor}&wait=2")
-                answer = connection.getresponse()
-                body = json.loads(answer.read())
-                if answer.status != 200:
-                    raise ValueError(body)
-                if body["gap"] is not None:
-                    yield {"type": "gap", **body["gap"]}
-                yield {"type": "changes", "cursor": body["cursor"], "changes": body["changes"]}
-        finally:
-            connection.close()
+    over = ""
+
+    def __init__(self, port: int, slug: str) -> None:
+        super().__init__(self.over, [direct(port)], slug, hasty=True)
 
 
-class EventStream(Follower):
-    transport = "sse"
+class Poller(_Plain):
+    over = POLL
 
-    def messages(self) -> Iterator[dict[str, Any]]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
-        try:
-            connection.connect()
-            self._socket = connection.sock
-            connection.request("GET", f"/{self.slug}/stream", headers={"Last-Event-ID": self.cursor})
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise ValueError(answer.status)
-            block: list[bytes] = []
-            for line in answer:
-                # Only a blank line completes an event; a connection cut within one leaves nothing behind.
-                if line == b"\n":
-                    yield from (json.loads(part[6:]) for part in block if part.startswith(b"data: "))
-                    block = []
-                else:
-                    block.append(line)
-        finally:
-            connection.close()
+    def __init__(self, port: int, slug: str) -> None:
+        super().__init__(port, slug)
+        self.wait_s, self.rest_s = 2, 0.0
 
 
-class WebSocket(Follower):
-    transport = "websocket"
-
-    def messages(self) -> Iterator[dict[str, Any]]:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S) as connection:
-            self._socket = connection
-            key = base64.b64encode(os.urandom(16)).decode()
-            connection.sendall(
-                f"GET /{self.slug}/ws?since={self.cursor} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
-                f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
-            )
-            stream = connection.makefile("rb")
-            if b" 101 " not in stream.readline():
-                raise ValueError("the upgrade was refused")
-            while stream.readline() not in (b"\r\n", b""):
-                pass
-            while True:
-                opcode, payload = self._frame(stream)
-                if opcode == 0x1:
-                    yield json.loads(payload)
-                elif opcode == 0x8:
-                    return
-                elif opcode == 0x9:
-                    mask = os.urandom(4)
-                    masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-                    connection.sendall(bytes([0x8A, 0x80 | len(payload)]) + mask + masked)
-
-    @staticmethod
-    def _frame(stream: Any) -> tuple[int, bytes]:
-        def read(count: int) -> bytes:
-            data: bytes = stream.read(count)
-            if len(data) < count:
-                raise EOFError("cut within a frame")
-            return data
-
-        first, length = read(2)
-        if length >= 126:
-            length = int.from_bytes(read(2 if length == 126 else 8), "big")
-        return first & 0x0F, read(length)
+class EventStream(_Plain):
+    over = SSE
 
 
-FOLLOWERS: tuple[type[Follower], ...] = (Poller, EventStream, WebSocket)
+class WebSocket(_Plain):
+    over = WEBSOCKET
+
+
+FOLLOWERS: tuple[type[_Plain], ...] = (Poller, EventStream, WebSocket)

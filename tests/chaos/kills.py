@@ -13,6 +13,7 @@ from tests.chaos.followers import FOLLOWERS, Follower
 from tests.chaos.publisher import Publisher
 from tests.chaos.table import Row, scenario
 from tests.chaos.verdict import Verdict, judge
+from tests.chaos.ways import direct
 from tests.servers.afeed import AfeedServer
 from tests.servers.process import wait_until
 from tests.servers.redis import Redis
@@ -31,7 +32,7 @@ class Witnesses:
 
     def __init__(self, server: AfeedServer, rate: float) -> None:
         self.server = server
-        self.publisher = Publisher(server.port, server.slug, rate)
+        self.publisher = Publisher([direct(server.port)], server.slug, rate)
         self.followers: list[Follower] = [kind(server.port, server.slug) for kind in FOLLOWERS]
 
     def __enter__(self) -> Witnesses:
@@ -40,8 +41,9 @@ class Witnesses:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for thread in (self.publisher, *self.followers):
-            thread.stop()
+        self.publisher.stop()
+        for follower in self.followers:
+            follower.stop()
 
     def verdict(self) -> Verdict:
         """End the load, let everybody catch up with the running server, and judge."""

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 
-from tests.chaos.followers import FAULTS, TIMEOUT_S
+from tests.chaos.ways import FAULTS, TIMEOUT_S
 from tests.servers.afeed import PUSH_TOKEN, AfeedServer
 
 

@@ -5,27 +5,32 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from http.client import HTTPConnection
 
-from tests.chaos.followers import FAULTS, TIMEOUT_S
+from tests.chaos.ways import FAULTS, TIMEOUT_S, Way, ask
 from tests.servers.afeed import PUSH_TOKEN
+
+BATCH = 5
 
 
 class Publisher(threading.Thread):
-    """Pushes ``rate`` items a second in batches of five, each batch until it has been accepted.
+    """Pushes ``rate`` items a second in batches of five, each batch until it has been accepted, by one of
+    ``ways`` after the other.
 
     :ivar accepted: the id and seq of every item that was answered 201, the first time it was.
     :ivar refused: status and error of every other answer.
     """
 
-    def __init__(self, port: int, slug: str, rate: float) -> None:
+    def __init__(self, ways: Sequence[Way], slug: str, rate: float) -> None:
         super().__init__(name="publisher", daemon=True)
-        self.port = port
         self.slug = slug
-        self.pause = 5 / rate
+        self.pause = BATCH / rate
         self.accepted: dict[str, int] = {}
         self.refused: list[tuple[int, str]] = []
-        self._next = 0
+        self._ways = list(ways)
+        self._connections: dict[Way, HTTPConnection] = {}
+        self._attempts = 0
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -34,39 +39,42 @@ class Publisher(threading.Thread):
         assert not self.is_alive(), "the publisher did not end"
 
     def run(self) -> None:
-        connection: HTTPConnection | None = None
         due = time.monotonic()
+        number = 0
         while not self._stopping.is_set():
-            ids = [str(self._next + n) for n in range(5)]
-            batch = [{"id": id_, "text": self.text_of(f"push:{id_}")} for id_ in ids]
-            self._next += len(batch)
-            done = False
-            while not done and not self._stopping.is_set():
-                try:
-                    connection = connection or HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
-                    done = self._push(connection, batch)
-                except FAULTS:
-                    if connection is not None:
-                        connection.close()
-                    connection = None
-                if not done:
-                    self._stopping.wait(0.02)
+            ids = [str(number + n) for n in range(BATCH)]
+            number += BATCH
+            body = json.dumps([{"id": id_, "text": self.text_of(f"push:{id_}")} for id_ in ids]).encode()
+            while not self._stopping.is_set() and not self._push(body):
+                self._stopping.wait(0.02)
             due = max(due + self.pause, time.monotonic() - 1)
             self._stopping.wait(max(0.0, due - time.monotonic()))
+        for connection in self._connections.values():
+            connection.close()
 
     @staticmethod
     def text_of(item_id: str) -> str:
         """What it sends as the text of an item."""
         return f"Item {item_id.removeprefix('push:')} \N{SNOWMAN}"
 
-    def _push(self, connection: HTTPConnection, batch: list[dict[str, str]]) -> bool:
+    def _push(self, body: bytes) -> bool:
+        way = self._ways[self._attempts % len(self._ways)]
+        self._attempts += 1
         headers = {"Authorization": f"Bearer {PUSH_TOKEN}", "Content-Type": "application/json"}
-        connection.request("POST", f"/{self.slug}/items", json.dumps(batch), headers)
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
-        if answer.status != 201:
-            self.refused.append((answer.status, body.get("error", "")))
+        try:
+            if way not in self._connections:
+                self._connections[way] = way.open()
+            status, answer = ask(
+                self._connections[way], f"/{self.slug}/items", method="POST", body=body, headers=headers
+            )
+        except FAULTS:
+            connection = self._connections.pop(way, None)
+            if connection is not None:
+                connection.close()
             return False
-        for result in body["results"]:
+        if status != 201:
+            self.refused.append((status, answer.get("error", "")))
+            return False
+        for result in answer["results"]:
             self.accepted.setdefault(result["id"], result["seq"])
         return True

@@ -15,6 +15,7 @@ WEBSOCKET, SSE, LONG_POLL, POLL = "websocket", "sse", "long-poll", "poll"
 TRANSPORTS = (WEBSOCKET, SSE, LONG_POLL, POLL)
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.I)
 _TEXT, _CLOSE, _PING = 1, 8, 9
 
 
@@ -62,6 +63,28 @@ class _Answers:
         return b""
 
 
+class _Chunks:
+    """Takes the chunks apart (RFC 9112, 7.1) in which proxies send what has no length."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.ended = False
+
+    def feed(self, data: bytes) -> bytes:
+        """What is in the chunks that ``data`` completes."""
+        buffer, found = self._buffer, bytearray()
+        buffer += data
+        while not self.ended and (end := buffer.find(b"\r\n")) >= 0:
+            size = int(bytes(buffer[:end]).partition(b";")[0], 16)
+            stop = end + 2 + size
+            if len(buffer) < stop + 2:
+                break
+            found += buffer[end + 2 : stop]
+            del buffer[: stop + 2]
+            self.ended = size == 0
+        return bytes(found)
+
+
 class _Stream:
     """What both streams begin with: the head of an answer, after which everything is the stream."""
 
@@ -69,19 +92,26 @@ class _Stream:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._chunks: _Chunks | None = None
         self._open = self.ended = False
 
     def feed(self, data: bytes) -> list[bytes]:
         buffer = self._buffer
-        buffer += data
+        buffer += data if self._chunks is None else self._chunks.feed(data)
         if not self._open:
             end = buffer.find(b"\r\n\r\n")
             if end < 0:
                 return []
             if buffer[9:12] != self.status:
                 raise Refused(buffer[9:12].decode("ascii"))
+            chunked = _CHUNKED.search(buffer, 0, end) is not None
             del buffer[: end + 4]
             self._open = True
+            if chunked:
+                self._chunks = _Chunks()
+                buffer[:] = self._chunks.feed(bytes(buffer))
+        if self._chunks is not None:
+            self.ended = self._chunks.ended
         return self.messages(buffer)
 
     def messages(self, buffer: bytearray) -> list[bytes]:
