@@ -71,8 +71,8 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-#: What msgspec raises; it does not translate what it says of bytes that are not UTF-8.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+#: What msgspec raises; it does not translate what it says of bytes that are not UTF-8, or nested too deep.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encode = msgspec.json.Encoder().encode
 _opening = msgspec.json.Decoder(Opening)

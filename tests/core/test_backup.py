@@ -91,6 +91,11 @@ class DamageTests(SynchronousTestCase):
         # Some bytes may be another way of saying the same: of the last line, whose content is compared.
         self.assertEqual(parts, list(parse(lines)))
 
+    def test_what_is_nested_without_end_is_refused_like_anything_else(self) -> None:
+        deep = b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+        for number, line in enumerate(self.lines):
+            self.refused([*self.lines[:number], line[:-2] + deep, *self.lines[number + 1 :]])
+
     def test_another_file_is_called_no_backup(self) -> None:
         for line in (b"", b"hello\n", b'{"format":"zip","version":1,"created":"","afeed":"","events":[]}\n'):
             self.assertIn("no backup of afeed", self.refused([line]))
