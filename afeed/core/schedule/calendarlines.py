@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 
 from icalendar.parser import Contentline
 
+from afeed.core.normalise.characters import label
 from afeed.core.schedule.limits import MAX_DEPTH, MAX_ELEMENTS, MAX_TALKS
 from afeed.core.schedule.problems import BadSchedule, quoted
 
+#: Of a component, in messages; what is there is not always a name.
+_LONGEST_NAME = 40
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -100,7 +103,7 @@ def calendars(text: str) -> list[Component]:
             stack.append(component)
         elif upper.startswith("END:"):
             if len(stack) == 1 or upper[4:].strip() != stack[-1].name:
-                inside = stack[-1].name or "nothing"
+                inside = label(stack[-1].name, _LONGEST_NAME) or "nothing"
                 raise BadSchedule([f"line {number}: {quoted(line.strip())} ends {inside}"])
             stack.pop()
         elif len(stack) == 1:
@@ -110,8 +113,9 @@ def calendars(text: str) -> list[Component]:
         else:
             stack[-1].properties.append(_property(number, line))
     if len(stack) > 1:
+        name = label(stack[-1].name, _LONGEST_NAME)
         raise BadSchedule(
-            [f"line {stack[-1].line}: the {stack[-1].name} that begins here does not end; is the file whole?"]
+            [f"line {stack[-1].line}: the {name} that begins here does not end; is the file whole?"]
         )
     return root.children
 

@@ -2,26 +2,28 @@
 
 A programme repeats by days, weeks or months.  Whatever has an end beyond :data:`MAX_SERIES` or more than
 :data:`MAX_REPEATS` instances is refused before anything is expanded, and no rule is followed for longer than
-that, so the work is bounded whatever the rule says.
+that, so the work is bounded whatever the rule says; an :class:`Allowance` bounds that of many rules together.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-
-from dateutil.rrule import rrulestr
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 
 from afeed.core.schedule.calendarlines import Component, Property
+from afeed.core.schedule.calendarrules import DAILY, MONTHLY, WEEKLY, YEARLY, Rule
 from afeed.core.schedule.calendarzones import Zones, is_day, naive_moment
-from afeed.core.schedule.limits import MAX_REPEATS, MAX_SERIES
-from afeed.core.schedule.problems import Wrong, quoted
+from afeed.core.schedule.limits import MAX_MOMENTS, MAX_REPEATS, MAX_SERIES
+from afeed.core.schedule.problems import BadSchedule, Wrong, quoted
 
 _PART = re.compile(r"[A-Z]+=[A-Z0-9,+:-]+")
 _SUPPORTED = frozenset(("FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "BYMONTH", "WKST"))
-_FREQUENCIES = frozenset(("DAILY", "WEEKLY", "MONTHLY", "YEARLY"))
+_FREQUENCIES = frozenset((DAILY, WEEKLY, MONTHLY, YEARLY))
 _MOST_RULES = 10
+#: A rule that names hardly a moment, or none, is work too.
+_LEAST_COST = 4
 _LONGEST_RULE = 500
 #: The arithmetic of dates ends not long after.
 _LAST_YEAR = 9990
@@ -29,34 +31,54 @@ _LAST_YEAR = 9990
 _EASTERNMOST = timedelta(hours=14)
 
 
-def instances(event: Component, start: Property, zones: Zones) -> list[datetime]:
+class Allowance:
+    """How many moments the series of one file may still name."""
+
+    def __init__(self) -> None:
+        self._left = MAX_MOMENTS
+
+    def take(self, moments: int) -> None:
+        """So many are named.  Raises :class:`BadSchedule` when that is too much."""
+        self._left -= moments
+        if self._left < 0:
+            raise BadSchedule(
+                [f"its series name more than {MAX_MOMENTS:,} dates; is it the schedule of one event?"]
+            )
+
+
+def instances(event: Component, start: Property, zones: Zones, allowance: Allowance) -> list[datetime]:
     """When each instance of ``event`` starts, in UTC and in order; ``start`` is its DTSTART.  Raises
-    :class:`Wrong`."""
+    :class:`Wrong`, and :class:`BadSchedule` when ``allowance`` is used up."""
     first, is_utc = naive_moment(start)
     moments = {first}
     rules = event.all("RRULE")
     if len(rules) > _MOST_RULES:
         raise Wrong(f"it has {len(rules)} RRULEs; {_MOST_RULES} are allowed")
     for rule in rules:
-        moments |= _expanded(rule.value.upper(), first, lambda moment: zones.instant(start, moment, is_utc))
+        found = _expanded(rule.value.upper(), first, lambda moment: zones.instant(start, moment, is_utc))
+        allowance.take(max(len(found), _LEAST_COST))
+        moments |= found
     for given in event.all("RDATE"):
-        moments |= {moment for moment, _ in _listed(given)}
+        moments |= {moment for moment, _ in _listed(given, allowance)}
     if len(moments) > MAX_REPEATS:
         raise Wrong(f"it repeats {len(moments):,} times; {MAX_REPEATS:,} are allowed")
-    found = {zones.instant(start, moment, is_utc) for moment in moments}
+    left_out: set[datetime] = set()
+    days: set[date] = set()
     for given in event.all("EXDATE"):
-        for moment, in_utc in _listed(given):
+        for moment, in_utc in _listed(given, allowance):
             if is_day(Property("", {}, given.value[:8], 0)) and "T" not in given.value:
-                found = {one for one in found if f"{one:%Y%m%d}" != f"{moment:%Y%m%d}"}
+                days.add(moment.date())
             else:
-                found.discard(zones.instant(given, moment, in_utc))
-    return sorted(found)
+                left_out.add(zones.instant(given, moment, in_utc))
+    starts = {zones.instant(start, moment, is_utc) for moment in moments} - left_out
+    return sorted(moment for moment in starts if moment.date() not in days)
 
 
-def _listed(given: Property) -> list[tuple[datetime, bool]]:
+def _listed(given: Property, allowance: Allowance) -> list[tuple[datetime, bool]]:
     parts = given.value.split(",")
     if len(parts) > MAX_REPEATS:
         raise Wrong(f"{given.name} has {len(parts):,} dates; {MAX_REPEATS:,} are allowed")
+    allowance.take(len(parts))
     return [naive_moment(Property("", {}, part.strip().partition("/")[0], given.line)) for part in parts]
 
 
@@ -73,12 +95,11 @@ def _expanded(rule: str, first: datetime, instant: Callable[[datetime], datetime
         horizon = first + MAX_SERIES
         if until is not None and until - first > MAX_SERIES:
             raise Wrong(f"the rule {quoted(rule)} goes on for more than {MAX_SERIES.days} days")
-        step = {key: value for key, value in parts.items() if key not in ("COUNT", "UNTIL", "INTERVAL")}
-        text = ";".join(f"{key}={value}" for key, value in step.items())
         last = horizon if until is None else min(until, horizon)
-        text += f";INTERVAL={min(interval, 1000)};UNTIL={last:%Y%m%dT%H%M%S}"
-        found = list(rrulestr(f"RRULE:{text}", dtstart=first))
-    except (ValueError, OverflowError, TypeError, KeyError, IndexError):
+        days = Rule(parts, interval, first.date()).until(last.date())
+        moments = (datetime.combine(day, first.time()) for day in days)
+        found = list(islice((moment for moment in moments if moment <= last), count))
+    except (ValueError, OverflowError):
         raise Wrong(f"the rule {quoted(rule)} cannot be understood") from None
     if end is not None:
         found = [moment for moment in found if instant(moment) <= end]

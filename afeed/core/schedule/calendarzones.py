@@ -17,6 +17,8 @@ from afeed.core.schedule.problems import Wrong, quoted
 _MOMENT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2})(Z?))?")
 _OFFSET = re.compile(r"([+-])([0-9]{2})([0-9]{2})(?:[0-9]{2})?")
 _LONGEST_DURATION = 30
+#: Of an IANA name: ``America/Argentina/Buenos_Aires`` has three.
+_MOST_PARTS = 4
 
 
 class Zones:
@@ -75,9 +77,9 @@ class Zones:
                 )
             return known
         location = definition.first("X-LIC-LOCATION") if definition is not None else None
-        parts = name.strip("/").split("/")
+        parts = name.strip("/").split("/")[-_MOST_PARTS:]
         guesses = [WINDOWS_TO_OLSON.get(name), location.value if location is not None else None]
-        guesses += ["/".join(parts[at:]) for at in range(1, len(parts))]
+        guesses += ["/".join(parts[at:]) for at in range(len(parts))]
         for guess in guesses:
             found = values.zone(guess) if guess else None
             if found is not None:

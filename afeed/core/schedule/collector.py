@@ -80,8 +80,10 @@ class Collector:
         self._rows = 0
 
     def wrong(self, place: str, message: str) -> None:
-        """A mistake; the schedule will be refused."""
+        """A mistake; the schedule will be refused.  Raises :class:`BadSchedule` when there are too many."""
         self._problems.append(f"{place}: {message}" if place else message)
+        if len(self._problems) >= limits.MAX_PROBLEMS:
+            raise BadSchedule([*self._problems, "it was not looked at any further"])
 
     def warn(self, place: str, message: str) -> None:
         """Something odd that does not keep the schedule from being used."""
@@ -149,9 +151,9 @@ class Collector:
         return Reading(
             schedule=Schedule(
                 timezone=timezone,
-                title=_short(title),
-                acronym=_short(acronym),
-                version=_short(version),
+                title=listed_name(title),
+                acronym=listed_name(acronym),
+                version=listed_name(version),
                 rooms=tuple(Room(id=id, name=name, hashtags=self._rooms[name]) for name, id in rooms.items()),
                 tracks=tuple(
                     Track(id=id, name=name, hashtags=self._tracks[name]) for name, id in tracks.items()
@@ -269,7 +271,9 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[^\W\d_]+", text.casefold()))
 
 
-def _short(value: object) -> str:
+def listed_name(value: object) -> str:
+    """The name of a room or track that an export lists beside its talks, as :meth:`Collector.room` takes it;
+    "" for what cannot be one: it does not matter before a talk says so."""
     try:
         return values.line(value, limits.MAX_NAME_CHARS, "")
     except Wrong:
@@ -284,7 +288,7 @@ def person(
     try:
         shown = values.line(name, limits.MAX_NAME_CHARS, f"the name {quoted(name)}")
     except Wrong:
-        shown = _short(str(name)[: limits.MAX_NAME_CHARS].replace("\0", ""))
+        shown = listed_name(str(name)[: limits.MAX_NAME_CHARS].replace("\0", ""))
     if not shown:
         return None
     written = re.findall(r"https?://[^\s<>\"')]*[\w/]", words[:20_000]) if isinstance(words, str) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from afeed.core.schedule.problems import BadSchedule
+from afeed.core.schedule.problems import BadSchedule, quoted
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -32,7 +32,7 @@ def decoded(data: bytes) -> str:
         raise BadSchedule(
             [
                 f"line {line}: byte 0x{text[error.start]:02x} is not UTF-8 (in Windows-1252 it would read "
-                f"“{around}”); save the file as UTF-8"
+                f"{quoted(around)}); save the file as UTF-8"
             ]
         ) from None
 

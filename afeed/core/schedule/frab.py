@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from afeed.core.schedule import values
-from afeed.core.schedule.collector import Collector, Row, ends, person
+from afeed.core.schedule.collector import Collector, Row, ends, listed_name, person
 from afeed.core.schedule.formats import FRAB
 from afeed.core.schedule.model import Reading, Speaker
 from afeed.core.schedule.problems import BadSchedule, Wrong, quoted
@@ -97,8 +97,8 @@ def read_frab(data: bytes, zone: ZoneInfo) -> Reading:
         collector, zone, head.words("time_zone_name"), acronym or title, head.words("day_change")
     )
     for track in [*head.all("track"), *_within(root, "tracks", "track")]:
-        name = track.attributes.get("name") or track.text.strip()
-        if name and len(name) <= 200:
+        name = listed_name(track.attributes.get("name") or track.text)
+        if name:
             collector.track(name)
     days = list(root.all("day"))
     if not days:

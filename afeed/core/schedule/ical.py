@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from afeed.core.schedule import values
 from afeed.core.schedule.calendarlines import Component, calendars
-from afeed.core.schedule.calendarseries import instances
+from afeed.core.schedule.calendarseries import Allowance, instances
 from afeed.core.schedule.calendarzones import Zones, after, is_day, length
 from afeed.core.schedule.collector import Collector, Row, person
 from afeed.core.schedule.encoding import decoded
@@ -39,10 +39,11 @@ def read_ical(data: bytes, zone: ZoneInfo) -> Reading:
     if not found:
         raise BadSchedule(["there is no VCALENDAR in it"])
     zones: Zones | None = None
+    allowance = Allowance()
     for calendar in found:
         here = Zones(collector, calendar, zone)
         zones = zones or here
-        _Calendar(collector, here, calendar).read()
+        _Calendar(collector, here, calendar, allowance).read()
     assert zones is not None
     return collector.finish(
         ICAL, zones.default.key, title=_words(found[0], "X-WR-CALNAME") or _words(found[0], "NAME")
@@ -55,8 +56,9 @@ def _words(component: Component, name: str) -> str:
 
 
 class _Calendar:
-    def __init__(self, collector: Collector, zones: Zones, calendar: Component) -> None:
+    def __init__(self, collector: Collector, zones: Zones, calendar: Component, allowance: Allowance) -> None:
         self._collector = collector
+        self._allowance = allowance
         self._zones = zones
         self._calendar = calendar
         self._splits = "pretalx" in _words(calendar, "PRODID").lower()
@@ -95,7 +97,7 @@ class _Calendar:
             self._add(event, self._zones.moment(start), "")
             return
         uid = _words(event, "UID")
-        for moment in instances(event, start, self._zones):
+        for moment in instances(event, start, self._zones, self._allowance):
             instead = replaced.get(moment)
             moved = instead.first("DTSTART") if instead is not None else None
             shown = instead if instead is not None else event
@@ -146,6 +148,9 @@ class _Calendar:
 
     def _speakers(self, summary: str, named: dict[str, str]) -> tuple[str, list[Speaker]]:
         """The title without the names of those who speak, and them."""
+        # Runs of blanks would make the expressions below slow.
+        summary = " ".join(summary.split())
+        named = {name: " ".join(value.split()) for name, value in named.items()}
         by = _TALK_BY.search(summary)
         title, names = summary, named.get("speaker", "")
         if by is not None and len(by[1]) < 200:

@@ -29,4 +29,9 @@ MAX_LENGTH = timedelta(days=31)
 MAX_REPEATS = 1_000
 MAX_SERIES = timedelta(days=400)
 
+#: How many moments the series of one file may name together, before any is taken out again.
+MAX_MOMENTS = 20_000
+
 MAX_WARNINGS = 50
+#: Nobody reads more, and the rest of the file is not looked at.
+MAX_PROBLEMS = 200

@@ -15,7 +15,7 @@ from afeed.core.schedule.limits import MAX_PROSE_CHARS
 TAGS = {"p", "br", "a", "em", "strong", "i", "b", "code", "pre", "blockquote", "ul", "ol", "li"}
 
 _MARKUP = re.compile(
-    r"<(?:p|br|a|em|strong|i|b|code|pre|blockquote|ul|ol|li|div|span|h[1-6])\b[^>]*>", re.IGNORECASE
+    r"<(?:p|br|a|em|strong|i|b|code|pre|blockquote|ul|ol|li|div|span|h[1-6])\b[^<>]*>", re.IGNORECASE
 )
 _SEPARATED = re.compile(r"</(?:div|h[1-6]|tr)>", re.IGNORECASE)
 

@@ -13,26 +13,29 @@ from zoneinfo import ZoneInfo
 
 from afeed.core.normalise.values import listing, mapping, mappings
 from afeed.core.schedule import values
-from afeed.core.schedule.collector import Collector, Row, ends, person
+from afeed.core.schedule.collector import Collector, Row, ends, listed_name, person
 from afeed.core.schedule.encoding import decoded
 from afeed.core.schedule.formats import VOC
 from afeed.core.schedule.frab import Conference, conference, starts
 from afeed.core.schedule.model import Reading, Speaker
+from afeed.core.schedule.nesting import refuse_depth, too_deep
 from afeed.core.schedule.problems import BadSchedule, Wrong, quoted
 
 
 def decode(data: bytes) -> Any:
     """The JSON in ``data``; raises :class:`BadSchedule` with line and column."""
     try:
-        return json.loads(decoded(data))
+        document = json.loads(decoded(data))
     except json.JSONDecodeError as error:
         raise BadSchedule(
             [f"line {error.lineno}, column {error.colno}: this is not JSON ({error.msg})"]
         ) from None
     except RecursionError:
-        raise BadSchedule(["it is nested too deep"]) from None
+        raise too_deep() from None
     except ValueError:  # int() refuses thousands of digits
         raise BadSchedule(["it holds a number of thousands of digits"]) from None
+    refuse_depth(document)
+    return document
 
 
 def read_voc(data: bytes, zone: ZoneInfo) -> Reading:
@@ -53,8 +56,8 @@ def read_voc(data: bytes, zone: ZoneInfo) -> Reading:
     for found, add in ((head.get("rooms"), collector.room), (head.get("tracks"), collector.track)):
         for entry in mappings(found):
             name = entry.get("name")
-            if isinstance(name, str) and 0 < len(name.strip()) <= 200 and "\0" not in name:
-                add(values.line(name, 200, "the name"))
+            if isinstance(name, str) and (shown := listed_name(name)):
+                add(shown)
     for number, day in enumerate(mappings(days)):
         rooms = day.get("rooms")
         if not isinstance(rooms, dict):

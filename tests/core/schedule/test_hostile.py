@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,31 @@ class FileTests(ScheduleTestCase):
         )
         plain = self.talk(json.dumps(document(event(abstract="a < b & c")))).abstract
         self.assertEqual(plain, "<p>a &lt; b &amp; c</p>")
+
+    def test_tags_that_do_not_end_do_not_take_long(self) -> None:
+        many = [event(guid=str(number), abstract="<p " * 16_000) for number in range(40)]
+        began = time.process_time()
+        self.schedule(json.dumps(document(*many)))
+        self.assertLess(time.process_time() - began, 4.0)
+
+    def test_what_a_message_shows_of_the_file_is_one_line_of_text(self) -> None:
+        for data, format in (
+            (b"BEGIN:VCALENDAR\x0bX\x07\nEND:VTODO\n", "ical"),
+            (b"BEGIN:V\x0b" + b"X" * 9000 + b"\n", "ical"),
+            (b"title = '\x0b\xe9\x07'\n", "toml"),
+            (b'{"\x0b\xe9\x1b": 1}', "voc"),
+        ):
+            said = self.refusal(data, format)
+            self.assertTrue(said.isprintable(), said)
+            self.assertLess(len(said), 300)
+
+    def test_tracks_without_a_name_are_none(self) -> None:
+        named = [{"name": "\u202e"}, {"name": " \t"}, {"name": 7}, {"name": "Web\u202e  and  more"}]
+        tracks = self.schedule(json.dumps(document(event(track="Web and more"), tracks=named))).tracks
+        self.assertEqual([track.name for track in tracks], ["Web and more"])
+        head = "<track name='&#x202e;'/><track name='Web  and  more'/>"
+        text = xml(FRAB_EVENT.replace(">Web<", ">Web and more<"), head)
+        self.assertEqual([track.name for track in self.schedule(text).tracks], ["Web and more"])
 
     def test_a_table_with_commas_and_other_files_are_named(self) -> None:
         for text, words in (

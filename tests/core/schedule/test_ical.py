@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.core.schedule.case import ScheduleTestCase, when
 
 EVENT = """BEGIN:VEVENT
@@ -73,6 +75,14 @@ class IcalTests(ScheduleTestCase):
         talk = self.talk(ical(EVENT.replace("Feeds that stay\\, and how", "Feeds - a talk")))
         self.assertEqual((talk.title, talk.speakers), ("Feeds - a talk", ()))
 
+    def test_blanks_in_a_title_do_not_take_long(self) -> None:
+        blank = " " * 100_000
+        title = f"Feeds that{blank}stay"
+        began = time.process_time()
+        talk = self.talk(ical(EVENT.replace("Feeds that stay\\, and how", title + f"{blank}(talk by Ann Ex)")))
+        self.assertLess(time.process_time() - began, 1.0)
+        self.assertEqual((talk.title, talk.speakers[0].name), ("Feeds that stay", "Ann Ex"))
+
     def test_status_and_hashtags(self) -> None:
         talk = self.talk(ical(EVENT.replace("LOCATION", "STATUS:CANCELLED\nCATEGORIES:web,#Feeds\nLOCATION")))
         self.assertTrue(talk.cancelled)
@@ -131,6 +141,12 @@ class ZoneTests(ScheduleTestCase):
         ):
             event = EVENT.replace("TZID=Europe/Amsterdam", f'TZID="{name}"')
             self.assertEqual(when(self.talk(ical(event, head))), "2026-11-21 08:30-09:15", name)
+
+    def test_a_name_of_many_parts_takes_neither_time_nor_memory(self) -> None:
+        event = EVENT.replace("Europe/Amsterdam", "a/" * 100_000 + "b")
+        self.assertIn("is not known", self.refusal(ical(event), within_s=1.0))
+        far = EVENT.replace("Europe/Amsterdam", "/x" * 1000 + "/Europe/Amsterdam")
+        self.assertEqual(when(self.talk(ical(far))), "2026-11-21 08:30-09:15")
 
     def test_times_without_a_zone_are_the_event_s(self) -> None:
         talk = self.talk(ical(EVENT.replace(";TZID=Europe/Amsterdam", "")))
@@ -218,6 +234,17 @@ class SeriesTests(ScheduleTestCase):
             f"FREQ=YEARLY;BYHOUR={','.join(map(str, range(24)))};BYMINUTE={numbers};BYSECOND={numbers};COUNT=1"
         )
         self.assertIn("uses BYHOUR", self.refusal(series(f"RRULE:{cross}"), within_s=1.0))
+
+    def test_dates_that_are_left_out_cost_no_more_than_those_that_are_named(self) -> None:
+        rule, days = "RRULE:FREQ=DAILY;COUNT=300", ",".join(["20250101"] * 300)
+        text = series(rule, f"EXDATE:{days}\n" * 60)
+        self.assertEqual(len(self.reading(text).schedule.talks), 300)
+        more = series(rule, f"EXDATE:{days}\n" * 1000)
+        self.assertIn("its series name more than 20,000 dates", self.refusal(more, within_s=2.0))
+        # Rules of which nothing is left are work as well.
+        rules = "RRULE:FREQ=DAILY;COUNT=1;BYMONTH=2;BYMONTHDAY=30;UNTIL=20271201\n" * 10
+        many = ical(EVENT.replace("SUMMARY", f"{rules}SUMMARY") * 4000)
+        self.assertIn("its series name more than 20,000 dates", self.refusal(many, within_s=10.0))
 
     def test_import_19_more_entries_than_any_event_has(self) -> None:
         said = self.refusal(ical("BEGIN:VEVENT\nEND:VEVENT\n" * 300_000), within_s=3.0)

@@ -87,9 +87,22 @@ class TableTests(ScheduleTestCase):
             ("title = 'x'\n", "there are no talks in it"),
             ("[[rooms]]\nhashtags = []\n" + TALK, "rooms[0]: it has no name"),
             ("x = " + "[" * 100_000, "it is nested too deep"),
+            (TALK + "x" + ".a" * 90 + " = 1\n", "it is nested too deep"),
+            (TALK + "[[talks]]\n" * 7_000, "it has more than 5,000 talks"),
             ("# " + "x" * 2_100_000, "it is larger than 2,097,152 bytes"),
         ):
             self.assertIn(words, self.refusal(text, "toml"))
+
+    def test_keys_and_mistakes_without_end_do_not_take_for_ever(self) -> None:
+        for text, words in (
+            ("a." * 100_000 + "a = 1\n" + TALK, "it is nested too deep"),
+            (TALK + "x = {" + '"b c" . ' * 100_000 + "a = 1}\n", "it is nested too deep"),
+            ("".join(f"k{number} = 1\n" for number in range(100_000)), "and 193 more"),
+            ("[[talks]]\nx = 1\n" * 120_000, "it has more than 5,000 talks"),
+        ):
+            self.assertIn(words, self.refusal(text, "toml", within_s=3.0))
+        prose = changed("Plain.", "Yes. No. " * 40 + "v1.2.3.4.5.6 " * 200)
+        self.assertEqual(self.talk(prose).id, "feeds")
 
     def test_handles_are_normalised(self) -> None:
         for written, handle in (

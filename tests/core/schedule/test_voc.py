@@ -86,6 +86,10 @@ class VocTests(ScheduleTestCase):
     def test_import_03_depth(self) -> None:
         self.assertEqual(self.refusal("[" * 100_000 + "]" * 100_000, "voc"), "it is nested too deep")
         self.assertIn("is nested too deep", self.refusal('{"a":' * 100_000 + "1" + "}" * 100_000))
+        # What the parser of JSON just lets through is too deep for whatever shows it.
+        for depth in (40, *range(900, 1000, 5)):
+            text = json.dumps(document(event(date="HERE"))).replace('"HERE"', "[" * depth + "]" * depth)
+            self.assertEqual(self.refusal(text), "it is nested too deep")
 
     def test_import_08_and_39_rows_that_cannot_be_used_are_named(self) -> None:
         for member, value, words in (
