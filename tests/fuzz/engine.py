@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import math
+import resource
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -24,16 +26,21 @@ _WARM = 0.2
 MAX_GROWTH_KB = 24 * 1024
 #: CPU time after which a single case counts as one that never ends (seconds); the usual one takes 0.0001.
 MAX_CASE_S = 5.0
+#: Memory that may be in use while a case is looked at, beyond what was before the first one.
+MAX_CASE_BYTES = 1024**3
 #: A target that is as broken as this need not be looked at further.
 _MAX_CRASHES = 10
 _MAX_OUTCOMES = 100_000
+#: Of a trace that is printed; the case is kept.
+_LONGEST_LINE = 600
 
 
 class Target(NamedTuple):
     """Something that reads what others send.
 
     ``reads`` says what; ``open`` makes its check, and leaves what has to be closed afterwards on the stack.
-    ``tokens`` are words that the parser looks for; ``json`` says that most cases are to be JSON.
+    ``tokens`` are words that the parser looks for; ``json`` says that most cases are to be JSON, ``sound`` how
+    many of the others are to begin as good ones.
     """
 
     name: str
@@ -42,6 +49,7 @@ class Target(NamedTuple):
     open: Callable[[ExitStack], Check]
     tokens: Sequence[bytes] = ()
     json: bool = False
+    sound: float = 0.0
 
 
 class Crash(NamedTuple):
@@ -94,15 +102,18 @@ def resident_kb() -> int:
     raise AssertionError("the kernel does not tell how much memory is in use")
 
 
-def run(target: Target, cases: int, seed: int) -> Result:
-    """Send ``cases`` cases, the same ones for the same ``seed``, and tell what came of it."""
-    mutator = Mutator(Random(f"{seed}:{target.name}"), target.samples(), target.tokens, target.json)
+def run(target: Target, cases: int, seed: int, most_s: float = math.inf) -> Result:
+    """Send ``cases`` cases, the same ones for the same ``seed``, and tell what came of it.  After ``most_s``
+    seconds by the clock no more are sent."""
+    rng = Random(f"{seed}:{target.name}")
+    mutator = Mutator(rng, target.samples(), target.tokens, target.json, target.sound)
     outcomes: set[Hashable] = set()
     crashes: dict[str, Crash] = {}
     slowest, warm, before = 0.0, int(cases * _WARM), 0
     clock = time.perf_counter
     with ExitStack() as stack:
         stack.enter_context(_collected_seldom())
+        stack.enter_context(_limited_memory())
         check = target.open(stack)
         started, opened = time.process_time(), clock()
         for number in range(cases):
@@ -110,6 +121,9 @@ def run(target: Target, cases: int, seed: int) -> Result:
                 before = resident_kb()
             case = mutator.make()
             began = clock()
+            if began - opened > most_s:
+                cases = number
+                break
             try:
                 outcome = check(case)
                 took = clock() - began
@@ -152,8 +166,20 @@ def _keep(crashes: dict[str, Crash], name: str, number: int, case: bytes, error:
         return
     with tempfile.NamedTemporaryFile(prefix=f"afeed-fuzz-{name}-", delete=False) as file:
         file.write(case)
-    trace = "".join(traceback.format_exception(error)[-4:])
+    trace = "".join(line[-_LONGEST_LINE:] for line in traceback.format_exception(error)[-4:])
     crashes[kind] = Crash(number, Path(file.name), trace)
+
+
+@contextmanager
+def _limited_memory() -> Iterator[None]:
+    """A case that wants more than :data:`MAX_CASE_BYTES` gets a :class:`MemoryError`."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MAX_CASE_BYTES, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 class _collected_seldom(AbstractContextManager[None]):

@@ -43,12 +43,21 @@ _encode = msgspec.json.Encoder().encode
 
 class Mutator:
     """Makes cases from ``samples``.  ``tokens`` are words that the parser looks for; with ``json`` most cases
-    are well-formed JSON in which members are missing, moved or of another kind."""
+    are well-formed JSON in which members are missing, moved or of another kind.  ``sound`` is how many of the
+    others begin as one of ``samples`` themselves: where almost nothing is right once it was changed, what was
+    learned is mostly wrong already."""
 
     def __init__(
-        self, rng: Random, samples: Sequence[bytes], tokens: Sequence[bytes] = (), json: bool = False
+        self,
+        rng: Random,
+        samples: Sequence[bytes],
+        tokens: Sequence[bytes] = (),
+        json: bool = False,
+        sound: float = 0.0,
     ) -> None:
         self._rng = rng
+        self._sound = sound
+        self._given = tuple(samples)
         self._samples = list(samples)
         self._tokens = (*_ODD_BYTES, *tokens)
         self._trees: list[Any] = []
@@ -95,7 +104,8 @@ class Mutator:
             if chance() < 0.15:
                 case = self._torn(case)
         else:
-            case = self._one(self._samples)
+            anew = self._sound and chance() < self._sound
+            case = self._one(self._given if anew else self._samples)
             for _ in range(1 + int(chance() * chance() * 6)):
                 case = self._torn(case)
         if chance() * _LONG_ONE_IN < 1.0 and case:
