@@ -21,6 +21,8 @@ from afeed.web.templating import environment
 #: Items on the live page and on each older one, and on the projector view.
 PAGE_ITEMS = 50
 WALL_ITEMS = 12
+#: Marks of outages on the projector view, which is for posts.
+WALL_MARKS = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -140,9 +142,10 @@ class Renderer:
         def render() -> str:
             return self._wall.render(
                 event=event,
-                entries=self._entries(event, page)[:WALL_ITEMS],
+                entries=self._entries(event, page._replace(gaps=page.gaps[:WALL_MARKS])),
                 cursor=page.cursor,
                 limit=WALL_ITEMS,
+                marks=WALL_MARKS,
                 address=address,
                 blanks=BLANKS,
             )

@@ -10,6 +10,7 @@ from afeed.core.draft import SourceGap
 from afeed.core.outages import Outage
 from tests.browser.chromium import Watched
 from tests.browser.scenario import ScriptedCase
+from tests.web.samples import make_item
 
 NOTE = "New posts are delayed. Nothing is lost; they appear here by themselves."
 
@@ -188,6 +189,27 @@ class MarkTests(ScriptedCase):
             self.assertGreater(mark["x"], before["x"] + before["width"])
 
         return self.browse(scenario, viewport={"width": 1920, "height": 1080})
+
+    def test_however_many_outages_there_are_the_wall_keeps_its_posts(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            self.open(watched, "/wall")
+            watched.wait_live("websocket")
+            for minute in range(10, 30):
+                gap = {**GAPS[1], "from": f"2026-11-22T09:{minute}:00Z", "to": f"2026-11-22T09:{minute}:30Z"}
+                self.do(self.server.append, {"type": "source.gap", **gap})
+            watched.page.wait_for_selector('[id="gap-x-2026-11-22T09:29:00Z"]')
+            self.assertEqual(watched.ids(), ["push:3", "push:2", "push:1"])
+            read = "all => all.map(mark => mark.parentElement.id)"
+            marks = watched.page.eval_on_selector_all("#stream .gap", read)
+            self.assertEqual(marks, [f"gap-x-2026-11-22T09:{minute}:00Z" for minute in (29, 28)])
+            for number in range(4, 20):
+                self.do(self.server.post, make_item(number))
+            watched.wait_for_item("push:19")
+            self.assertEqual(watched.ids(), [f"push:{number}" for number in range(19, 7, -1)])
+            # They were above the third post, which is gone.
+            self.assertEqual(watched.page.locator("#stream .gap").count(), 0)
+
+        return self.browse(scenario)
 
     def test_without_scripts_a_mark_has_its_times(self) -> Deferred[None]:
         gap = GAPS[1]

@@ -169,6 +169,16 @@ class EventPageTests(PagesCase):
         cut = [part.split("</article>")[0] for part in articles("/rehearsal/wall")]
         self.assertEqual(cut, [part.split("</article>")[0] for part in articles("/rehearsal")])
 
+    def test_however_many_outages_there_were_the_wall_is_for_posts(self) -> None:
+        # As the hub gives them: the latest first.
+        self.feed.gaps = [Outage(3, a_gap(hour, OVER)) for hour in range(14, 0, -1)]
+        text = self.get("/rehearsal/wall").text
+        self.assertEqual(text.count("<article"), 3)
+        stream = text.partition('id="stream"')[2].partition("</section>")[0]
+        self.assertEqual(stream.count('class="gap"'), 2)
+        self.assertIn(f'id="gap-x-{self.feed.gaps[1].gap.from_}"', stream)
+        self.assertEqual(self.get("/rehearsal").text.count('id="gap-'), 14)
+
     def test_an_event_is_asked_for_with_the_given_renderer(self) -> None:
         class Loud:
             def render(self, item: object) -> str:

@@ -18,11 +18,12 @@ import { transports } from "./transports.js";
 import { Stream } from "./view.js";
 import { words } from "./words.js";
 
-/** How many posts the page holds at most. */
+/** How many posts the page holds at most, and how many marks of outages and the like between them. */
 const LIMIT = 500;
+const MARKS = 100;
 
 const list = document.getElementById("stream");
-const { slug, cursor, mode, limit } = list.dataset;
+const { slug, cursor, mode, limit, marks } = list.dataset;
 
 function eventUrl(path, query) {
   const url = new URL(`/${slug}/${path}`, location.origin);
@@ -38,6 +39,7 @@ function goLive() {
     news: document.getElementById("news"),
     older: document.getElementById("older"),
     limit: Number(limit ?? LIMIT),
+    marks: Number(marks ?? MARKS),
   });
   const line = document.getElementById("connection");
   const delayed = document.getElementById("delayed");

@@ -2,8 +2,9 @@
 //
 // Fragments come from the server and go in through <template>, where nothing runs.  An edit replaces in
 // place, a removal removes, what is not on the page is ignored.  While the reader has scrolled down, new
-// posts wait behind a button, so that nothing moves under their eyes.  The page holds at most `limit` posts;
-// older ones are behind the "Older posts" link, which always goes on exactly where the page ends.
+// posts wait behind a button, so that nothing moves under their eyes.  The page holds at most `limit` posts, and
+// at most `marks` of what stands between them; older posts are behind the "Older posts" link, which always goes on
+// exactly where the page ends.
 
 import { refresh } from "./times.js";
 import { words } from "./words.js";
@@ -22,13 +23,15 @@ export class Stream {
    * @param {HTMLButtonElement | null} parts.news  null where nothing waits: the projector view
    * @param {HTMLAnchorElement | null} parts.older
    * @param {number} parts.limit
+   * @param {number} parts.marks
    */
-  constructor({ list, empty, news, older, limit }) {
+  constructor({ list, empty, news, older, limit, marks }) {
     this.list = list;
     this.empty = empty;
     this.news = news;
     this.older = older;
     this.limit = limit;
+    this.marks = marks;
     /** Entries that wait, newest first. */
     this.pending = [];
     list.addEventListener("error", (event) => retire(event.target), { capture: true });
@@ -56,7 +59,7 @@ export class Stream {
     }
     fresh.reverse();
     if (fresh.length > 0) {
-      this.pending = [...fresh, ...this.pending].slice(0, this.limit);
+      this.pending = this.newest([...fresh, ...this.pending]);
       if (this.atTop) this.release();
     }
     this.settle();
@@ -76,9 +79,18 @@ export class Stream {
     for (const entry of this.pending) refresh(entry);
     this.list.prepend(...this.pending);
     this.pending = [];
-    while (this.list.childElementCount > this.limit) this.list.lastElementChild.remove();
+    const kept = new Set(this.newest([...this.list.children]));
+    for (const entry of [...this.list.children]) if (!kept.has(entry)) entry.remove();
     if (first?.isConnected) slide(this.list, first.offsetTop - this.list.firstElementChild.offsetTop);
     this.settle();
+  }
+
+  /** Of `entries`, newest first, those for which the page has room. */
+  newest(entries) {
+    let [posts, marks] = [0, 0];
+    const end = entries.findIndex((entry) => entry.dataset.seq && ++posts > this.limit);
+    const above = end < 0 ? entries : entries.slice(0, end);
+    return above.filter((entry) => entry.dataset.seq || ++marks <= this.marks);
   }
 
   settle() {
@@ -89,10 +101,10 @@ export class Stream {
       this.news.hidden = this.pending.length === 0;
       this.news.textContent = posts > 0 ? words.news(posts) : words.notice;
     }
-    if (this.older !== null && this.list.childElementCount >= this.limit) {
-      const seq = [...this.list.children].findLast((entry) => entry.dataset.seq)?.dataset.seq;
-      this.older.search = `?before=${seq}`;
-      this.older.hidden = seq === undefined;
+    const posts = this.older === null ? [] : [...this.list.children].filter((entry) => entry.dataset.seq);
+    if (posts.length >= this.limit) {
+      this.older.search = `?before=${posts.at(-1).dataset.seq}`;
+      this.older.hidden = false;
     }
   }
 
