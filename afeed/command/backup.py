@@ -13,7 +13,7 @@ from afeed.command.background import Background
 from afeed.command.backup_file import lines, written
 from afeed.command.collecting import collect
 from afeed.command.logs import reading
-from afeed.command.program import Command, Console, Refused, World, add_config
+from afeed.command.program import Command, Console, Environment, Refused, add_config
 from afeed.config import load_store
 from afeed.core.backup import Composer, Opening, parse
 from afeed.core.change import timestamp
@@ -53,9 +53,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(asked: argparse.Namespace, console: Console, world: World) -> None:
-    store = load_store(asked.config, world.environ)
-    now = timestamp(world.now())
+def _run(asked: argparse.Namespace, console: Console, environment: Environment) -> None:
+    store = load_store(asked.config, environment.environ)
+    now = timestamp(environment.now())
     out: Path = asked.out
     if out.is_dir():
         out = out / f"afeed-{now[:19].replace('-', '').replace(':', '')}Z.jsonl.gz"

@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 
 import afeed
 from afeed.command import backup, restore
-from afeed.command.program import DONE, FAILED, INTERRUPTED, MISTAKEN, Command, Console, Refused, World
+from afeed.command.program import DONE, FAILED, INTERRUPTED, MISTAKEN, Command, Console, Environment, Refused
 from afeed.config import ConfigurationError
 from afeed.core.errors import AfeedError
 
@@ -56,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(
     arguments: Sequence[str] | None = None,
-    world: World | None = None,
+    environment: Environment | None = None,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> int:
@@ -66,7 +66,7 @@ def main(
     command: Command = asked.found
     console = Console(out or sys.stdout, err or sys.stderr, as_json=asked.json)
     try:
-        command.run(asked, console, world or World(environ=os.environ, now=time.time))
+        command.run(asked, console, environment or Environment(environ=os.environ, now=time.time))
     except ConfigurationError as error:
         console.refusal(str(error))
         return MISTAKEN

@@ -78,7 +78,7 @@ class Console:
 
 
 @attrs.frozen(kw_only=True)
-class World:
+class Environment:
     """What a command may know of its surroundings: the environment, and the time in seconds since 1970."""
 
     environ: Mapping[str, str]
@@ -96,7 +96,7 @@ class Command:
     summary: str
     description: str
     arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace, Console, World], None]
+    run: Callable[[argparse.Namespace, Console, Environment], None]
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from afeed.command.background import Background
 from afeed.command.backup_file import lines
 from afeed.command.belongings import Belongings
 from afeed.command.logs import reading
-from afeed.command.program import Command, Console, Refused, World, add_config
+from afeed.command.program import Command, Console, Environment, Refused, add_config
 from afeed.config import load_store
 from afeed.core.backup import Beginning, Closing, parse
 from afeed.core.change import Change, timestamp
@@ -73,8 +73,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("backup", metavar="BACKUP", type=Path, help="what `afeed backup` wrote")
 
 
-def _run(asked: argparse.Namespace, console: Console, world: World) -> None:
-    store = load_store(asked.config, world.environ)
+def _run(asked: argparse.Namespace, console: Console, environment: Environment) -> None:
+    store = load_store(asked.config, environment.environ)
     summary = _look_through(asked.backup, console)
     belongings = Belongings(store)
 
@@ -89,9 +89,9 @@ def _run(asked: argparse.Namespace, console: Console, world: World) -> None:
             if _make_sure(store, summary, background):
                 console.remark("An earlier restore of this backup had filled the archive already; going on.")
             else:
-                _fill_archive(store, asked.backup, summary, console, timestamp(world.now()))
+                _fill_archive(store, asked.backup, summary, console, timestamp(environment.now()))
             console.remark("The archive has everything; filling the live log from it.")
-            epochs = background.call(lambda reactor: _fill_log(store, summary, reactor, world.now))
+            epochs = background.call(lambda reactor: _fill_log(store, summary, reactor, environment.now))
         finish(store.archive)
     finally:
         try:

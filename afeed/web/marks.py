@@ -11,7 +11,7 @@ from afeed.web.fragments import plain_time
 
 
 @attrs.frozen(kw_only=True)
-class Mark:
+class GapMark:
     """``kind`` is the sentence: the outage lasts (``ongoing``), could not be filled in (``open``), or was, with
     ``none``, ``one`` or ``some`` posts.  ``id`` names the outage, for whatever is told of it later."""
 
@@ -26,12 +26,12 @@ class Mark:
 
 
 #: What scripts fill in.
-BLANKS = tuple(Mark(kind=kind) for kind in ("ongoing", "open", "none", "one", "some"))
+BLANKS = tuple(GapMark(kind=kind) for kind in ("ongoing", "open", "none", "one", "some"))
 
 
-def mark(gap: SourceGap, timezone: tzinfo) -> Mark:
+def mark(gap: SourceGap, timezone: tzinfo) -> GapMark:
     """The mark of ``gap``, its times in ``timezone`` until a script knows the reader's."""
-    return Mark(
+    return GapMark(
         kind=_kind(gap),
         id=f"gap-{gap.source}-{gap.from_}",
         source=gap.source.partition(":")[0].capitalize(),

@@ -14,7 +14,7 @@ from afeed.interfaces import FeedPage
 from afeed.settings import Event
 from afeed.web.assets import Assets, compressed, tag_of
 from afeed.web.fragments import Fragments
-from afeed.web.marks import BLANKS, Mark, mark
+from afeed.web.marks import BLANKS, GapMark, mark
 from afeed.web.schedule import calendar, days, status
 from afeed.web.templating import environment
 
@@ -87,7 +87,7 @@ class Entry:
 
     seq: int
     fragment: Markup | None = None
-    mark: Mark | None = None
+    mark: GapMark | None = None
 
 
 @attrs.define
