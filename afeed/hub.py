@@ -4,6 +4,7 @@ once."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -34,10 +35,16 @@ from afeed.paging import feed_page
 READ_LIMIT = 500
 #: How often the log is asked how it is, and a channel that could not be read is tried again, in seconds.
 LOOK_S = 1.0
+#: How long somebody who wants what is no longer in memory waits for the log, in seconds, before the archive is
+#: asked, and how long when the log is known to be in trouble.  A page has to be there in two seconds.
+LOG_PATIENCE_S, TROUBLED_PATIENCE_S = 1.0, 0.2
+#: How long one waits whose position is not known here, so that the log has to be asked.
+ASK_PATIENCE_S = 1.5
 #: Within this time everyone who is sent away by a new epoch is asked to come back.
 RETURN_MS = 1000
 
 _log = Logger()
+Found = TypeVar("Found")
 
 
 @implementer(IFeed, IWitness)
@@ -69,6 +76,7 @@ class Hub:
         self._errors: dict[str, str] = {}
         #: The events of which the archive is being asked for earlier outages.
         self._recalling: set[str] = set()
+        self._clock = clock
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -141,7 +149,10 @@ class Hub:
     def _tell(self, channel: Channel) -> None:
         """Let the viewers know whether new posts can be taken and shown; a failure that is over before the next
         look is told to nobody."""
-        channel.stall(channel.event in self._errors or self._live_log.check().state == "failed")
+        channel.stall(channel.event in self._errors or self._in_trouble())
+
+    def _in_trouble(self) -> bool:
+        return self._live_log.check().state == "failed"
 
     async def _follow(self, channel: Channel) -> None:
         while True:
@@ -246,7 +257,7 @@ class Hub:
             epoch = channel.epoch
             first, last = await self._archive.extent(channel.event)
             try:
-                held = (await self._live_log.read(channel.event, 0, 1)).first_seq
+                held = (await self._soon(self._live_log.read(channel.event, 0, 1))).first_seq
             except LogUnavailable:
                 held = channel.first
             if channel.epoch == epoch:  # else all of this was about another log
@@ -254,12 +265,29 @@ class Hub:
         return channel.floor
 
     async def _from_log_or_archive(self, event: str, after: int, limit: int) -> list[Change]:
+        found = await self._from_log(self._soon(self._live_log.read(event, after, limit)), after)
+        if found:
+            return found
         try:
-            found = await self._live_log.read(event, after, limit)
+            return await self._from_archive(event, after, limit)
+        except ArchiveUnavailable:
+            # A log that is merely slow may take its time when nobody else can help.
+            if not self._in_trouble():
+                found = await self._from_log(self._live_log.read(event, after, limit), after)
+            if not found:
+                raise
+            return found
+
+    @staticmethod
+    async def _from_log(reading: Deferred[Slice], after: int) -> list[Change]:
+        """What was read, if that begins behind ``after``; else nothing."""
+        try:
+            found = await reading
         except LogUnavailable:
-            found = None
-        if found is not None and found.changes and found.first_seq == after + 1:
-            return found.changes
+            return []
+        return found.changes if found.first_seq == after + 1 else []
+
+    async def _from_archive(self, event: str, after: int, limit: int) -> list[Change]:
         changes = await self._archive.read(event, after, limit)
         if not changes:
             raise ArchiveUnavailable(f"change {after + 1} is neither in the log nor in the archive yet")
@@ -269,9 +297,19 @@ class Hub:
             raise ArchiveUnavailable(f"the changes {after + 1} to {changes[0].seq - 1} are gone")
         return changes
 
+    def _soon(self, waited: Deferred[Found], patience: float | None = None) -> Deferred[Found]:
+        """``waited``, which fails with :class:`~afeed.core.errors.LogUnavailable` when it takes too long."""
+        if patience is None:
+            patience = TROUBLED_PATIENCE_S if self._in_trouble() else LOG_PATIENCE_S
+
+        def late(_: object, seconds: float) -> NoReturn:
+            raise LogUnavailable(f"the live log did not answer within {seconds:g} s")
+
+        return waited.addTimeout(patience, self._clock, onTimeoutCancel=late)
+
     async def _catch_up(self, channel: Channel) -> None:
         event = channel.event
-        await self._live_log.refresh(event)
+        await self._soon(self._live_log.refresh(event), ASK_PATIENCE_S)
         self.hint(event)
         following = self._following[event]
         if not following.called:

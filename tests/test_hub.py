@@ -17,7 +17,7 @@ from afeed.core.draft import Posted, Removed
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.item import Item
 from afeed.core.outages import Outage
-from afeed.hub import Hub
+from afeed.hub import ASK_PATIENCE_S, LOG_PATIENCE_S, TROUBLED_PATIENCE_S, Hub
 from afeed.interfaces import FeedPage, IFeed, IWitness, PageItem, Slice
 from tests.core.test_outages import OVER, a_gap
 from tests.fakes import MemoryArchive, MemoryLog, a_post, an_item, strain
@@ -236,6 +236,59 @@ class HubTests(SynchronousTestCase):
         self.failureResultOf(
             Deferred.fromCoroutine(hub.channels["e"].history(3, 4, rich=False)), ArchiveUnavailable
         )
+
+    def old_ones(self, hub: Hub) -> Deferred[list[bytes]]:
+        return Deferred.fromCoroutine(hub.channels["e"].history(3, 4, rich=False))
+
+    def test_the_archive_tells_what_the_log_does_not_within_a_second(self) -> None:
+        self.post(1, 30)
+        hub = self.start(window=10)
+        expected = self.successResultOf(self.old_ones(hub))
+        self.archive_all()
+        self.log.read = lambda *_: Deferred()  # type: ignore[method-assign]
+        for trouble, seconds in ((None, LOG_PATIENCE_S), ("Redis is away", TROUBLED_PATIENCE_S)):
+            self.log.trouble = trouble
+            asked = self.old_ones(hub)
+            self.clock.advance(seconds - 0.01)
+            self.assertNoResult(asked)
+            self.clock.advance(0.01)
+            self.assertEqual(self.successResultOf(asked), expected)
+
+    def test_a_slow_log_is_waited_for_when_there_is_no_archive(self) -> None:
+        self.post(1, 30)
+        hub = self.start(window=10)
+        expected = self.successResultOf(self.old_ones(hub))
+        self.archive.fault = ArchiveUnavailable("down")
+        read = self.log.read
+
+        def slowly(event: str, after: int, limit: int) -> Deferred[Slice]:
+            answer: Deferred[Slice] = Deferred()
+            self.clock.callLater(2.5, read(event, after, limit).chainDeferred, answer)
+            return answer
+
+        self.log.read = slowly  # type: ignore[method-assign]
+        asked = self.old_ones(hub)
+        self.clock.pump([0.5] * 7)
+        self.assertEqual(self.successResultOf(asked), expected)
+
+    def test_a_log_that_is_away_and_an_archive_that_is_as_well_are_told_soon(self) -> None:
+        self.post(1, 30)
+        hub = self.start(window=10)
+        self.archive.fault = ArchiveUnavailable("down")
+        self.log.trouble = "Redis is away"
+        self.log.read = lambda *_: Deferred()  # type: ignore[method-assign]
+        asked = self.old_ones(hub)
+        self.clock.advance(TROUBLED_PATIENCE_S)
+        self.failureResultOf(asked, ArchiveUnavailable)
+
+    def test_a_position_that_only_a_log_that_hangs_could_know_is_refused_soon(self) -> None:
+        self.post(1, 3)
+        channel = self.start().channels["e"]
+        self.log.refresh = lambda event: Deferred()  # type: ignore[method-assign]
+        asked = Deferred.fromCoroutine(channel.seek(Cursor("e1", 7)))
+        self.assertNoResult(asked)
+        self.clock.advance(ASK_PATIENCE_S)
+        self.failureResultOf(asked, LogUnavailable)
 
     def test_a_range_that_is_really_gone_becomes_a_gap_for_who_asks_again(self) -> None:
         self.post(1, 30)

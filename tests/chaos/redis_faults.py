@@ -318,16 +318,18 @@ class Outcome(NamedTuple):
     times: Times
     problems: list[str]
     output: str
+    #: The longest that any page or answer took, in seconds.
+    slowest: float
 
     def row(self, fault: Fault, seed: int) -> Row:
         row = self.verdict.row(f"redis {fault.name}", seed, 1)
         remark = "; ".join([*self.problems, *([row.remark] if row.remark else [])])
         times = self.times
-        note = ""
+        notes = [f"an answer took {self.slowest:.2f} s at most"]
         if times.told is not None and times.polled is not None:
-            note = f"viewers who stream were told after {times.told:.1f} s, polls after {times.polled:.1f} s"
+            notes.insert(0, f"told after {times.told:.1f} s by streams, {times.polled:.1f} s by polls")
         return row._replace(
-            remark=remark, recovery_s=times.served, red_s=times.red, green_s=times.green, note=note
+            remark=remark, recovery_s=times.served, red_s=times.red, green_s=times.green, note="; ".join(notes)
         )
 
 
@@ -353,7 +355,7 @@ def run_fault(fault: Fault, long: bool) -> Outcome:
     problems += [f"the log does not say {words!r}" for words in fault.logs if words not in output]
     if "Traceback" in output:
         problems.append("there is a traceback in the log")
-    return Outcome(verdict, times, problems, output)
+    return Outcome(verdict, times, problems, output, scene.watch.slowest)
 
 
 def _late(fault: Fault, times: Times, long: bool) -> list[str]:

@@ -24,6 +24,9 @@ PATIENCE_S = 60.0
 #: Items a second: enough that something is on its way at any moment.
 RATE = 100.0
 
+#: So few changes are held in memory, so that whoever wants older ones needs the log or the archive.
+WINDOW = 200
+
 
 class Told:
     """When a viewer that streams was told that new posts are delayed, or are no longer."""
@@ -82,7 +85,7 @@ class Scene:
             self.redis.start()
         self.proxy = Proxy(self.redis.port)
         through = f"redis://127.0.0.1:{self.proxy.port}/0" if through_proxy else self.redis.url
-        self.server = AfeedServer(live_log=live_log or through)
+        self.server = AfeedServer(live_log=live_log or through, store=f"window = {WINDOW}")
         self._probes = 0
         self.problems: list[str] = []
 
@@ -97,7 +100,7 @@ class Scene:
         self.told = [Told(follower) for follower in self.witnesses.followers if follower.transport != "poll"]
         self.witnesses.__enter__()
         self.watch.start()
-        wait_until(lambda: len(self.publisher.accepted) >= 50, "the first items to be accepted")
+        wait_until(lambda: len(self.publisher.accepted) >= 1.5 * WINDOW, "the first items to be accepted")
         wait_until(lambda: bool(self.watch.sights), "the first look at health")
         return self
 

@@ -14,6 +14,8 @@ from tests.chaos.followers import FAULTS
 from tests.chaos.promises import ANSWER_S, within
 from tests.servers.afeed import AfeedServer
 
+#: One of the first changes.
+OLD = 20
 #: An answer that takes longer is given up, in seconds.
 TIMEOUT_S = 20.0
 #: How long a sight that is late is waited for, in seconds, so that one that comes in time is never missed.
@@ -36,8 +38,8 @@ class Sight(NamedTuple):
 
 
 class Watch(threading.Thread):
-    """Asks ``/healthz``, ``/updates`` and the page of the event.  ``long`` has answers judged by the promise
-    itself.
+    """Asks ``/healthz``, ``/updates`` for the newest and for the oldest, the page of the event and an older one.
+    ``long`` has answers judged by the promise itself.
 
     :ivar sights: what it saw; :ivar trouble: every answer that was none, or that took seconds; :ivar slowest:
     the longest that any took, in seconds.
@@ -80,6 +82,8 @@ class Watch(threading.Thread):
     def run(self) -> None:
         connection = HTTPConnection("127.0.0.1", self._server.port, timeout=TIMEOUT_S)
         page, updates = f"/{self._server.slug}", f"/{self._server.slug}/updates?wait=0&limit=1"
+        # What memory may not hold any more.
+        older = (f"{page}?before={OLD}", f"{updates}&since=0")
         while not self._stopping.is_set():
             if not self._awake.is_set():
                 connection.close()
@@ -91,7 +95,8 @@ class Watch(threading.Thread):
                 stalled = json.loads(self._get(connection, updates, (200,))).get("stalled", False)
                 states = {name: (check["state"], check["detail"]) for name, check in checks.items()}
                 self._note(states, stalled)
-                self._get(connection, page, (200,))
+                for path in (page, *older):
+                    self._get(connection, path, (200,))
             except FAULTS as error:
                 self.trouble.append(repr(error))
                 connection.close()
