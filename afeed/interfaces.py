@@ -146,6 +146,11 @@ class ILease(Interface):
     step was taken is then unknown; all of them may be repeated.
     """
 
+    shared = Attribute(
+        "Whether another node that would run the sources has been heard of since the start of this one: a node "
+        "that is alone keeps them while nobody can be asked."
+    )
+
     def take(token: str, seconds: float, known: str | None, patient: bool) -> Deferred[str]:
         """Begin a term of at least ``seconds`` unless somebody else's runs.  Fires with the token of the term
         that runs now: ``token`` if this succeeded.

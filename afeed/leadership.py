@@ -180,7 +180,7 @@ class Leadership:
 
     def _unanswered(self, error: LogUnavailable) -> None:
         self._why = str(error).rstrip(".")
-        late = self._state is State.LEADING and self._silence() > GRACE_S
+        late = self._state is State.LEADING and self._lease.shared and self._silence() > GRACE_S
         self._move(Outcome.EXPIRED if late else Outcome.UNANSWERED)
 
     def _silence(self) -> float:
@@ -260,6 +260,11 @@ class Leadership:
         match self._state:
             case State.OVER:
                 return "ok", "This node is starting or stopping and runs no sources."
+            case State.LEADING if unsure and not self._lease.shared:
+                return "degraded", (
+                    f"This node runs the sources and goes on, because no other is known, although {why}. See "
+                    "that the live log can be reached."
+                )
             case State.LEADING if unsure:
                 return "degraded", (
                     f"This node runs the sources and may not be meant to, {why}. It stops them {GRACE_S:.0f} s "

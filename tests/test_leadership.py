@@ -29,6 +29,7 @@ class TimedLease:
         self.holder: str | None = None
         self.until = 0.0
         self.away: set[str] = set()
+        self.shared = False
         self.calls: list[tuple[Any, ...]] = []
 
     def forget(self) -> None:
@@ -43,6 +44,7 @@ class TimedLease:
 
         def step() -> str:
             if self.clock.seconds() < self.until and self.holder not in (None, token):
+                self.shared = True
                 return self.holder or ""
             spared = known is not None and (self.holder is None or (patient and self.holder == known))
             self.holder = known if spared and known is not None else token
@@ -361,6 +363,36 @@ class OutageTests(LeadershipCase):
         node.lead.halt()
         self.successResultOf(node.lead.resign())
         self.assertEqual(self.lease.holder, "-")
+
+
+class AloneTests(LeadershipCase):
+    """A node that never heard of another keeps its sources: nobody else could run them, and what they hold
+    would be lost."""
+
+    def test_an_outage_of_any_length_ends_no_term(self) -> None:
+        self.a.start()
+        token = self.a.lead.token
+        for seconds in (GRACE_S + 10, 3600):
+            self.lease.away = {"a"}
+            self.let_pass(seconds)
+            self.assertEqual(self.running(), "a")
+            check = self.a.lead.check()
+            self.assertEqual(check.state, "degraded")
+            self.assertIn("goes on", check.detail)
+            self.assertNotIn("stops them", check.detail)
+            self.lease.away = set()
+            self.let_pass(5)
+            self.assertEqual((self.running(), self.a.lead.token), ("a", token))
+            self.assertEqual(self.a.lead.check().state, "ok")
+
+    def test_after_it_another_that_has_come_meanwhile_may_lead(self) -> None:
+        self.a.start()
+        self.lease.away = {"a"}
+        self.let_pass(60)
+        self.b.start()
+        self.let_pass(LEASE_S)
+        self.lease.away = set()
+        self.assertLessEqual(self.until_runs("b", 3), EVERY_S + 0.2)
 
 
 class HealthTests(LeadershipCase):

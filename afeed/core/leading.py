@@ -11,8 +11,8 @@ from enum import Enum
 
 #: How often the lease is taken or renewed, and for how long, in seconds.
 EVERY_S, LEASE_S = 1.5, 6.0
-#: A leader that has not been able to renew its lease for this long lets the sources go (seconds): an upstream
-#: that grants one connection would keep refusing the node that others can reach.
+#: A leader that knows of other nodes and has not been able to renew its lease for this long lets the sources go
+#: (seconds): an upstream that grants one connection would keep refusing the node that others can reach.
 GRACE_S = 20.0
 #: For this long nothing need be known before health tells of it (seconds).
 UNKNOWN_S = 8.0

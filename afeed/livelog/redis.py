@@ -73,10 +73,11 @@ class RedisLog:
             self._lost,
             reactor,
             rng,
-            meanwhile="Until then pages show what there is, pushes get 503, and sources hold what they have",
+            meanwhile="Until then pages show what there is, pushes get 503, and sources hold what they have "
+            "(beside other nodes for 20 s; then one of those may run them, and fetches what was missed)",
             advise=advice,
         )
-        self.lease = RedisLease(self._reachable)
+        self.lease = RedisLease(self._reachable, reactor)
         self._hints = Hints(name, connector, self._log_in, self._hint, reactor, rng)
         self._health = RedisHealth()
         self._waiting = Waiting(reactor, self._why)

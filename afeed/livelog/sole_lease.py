@@ -13,6 +13,8 @@ class SoleLease:
     """The lock on the data directory keeps other processes out, so terms follow each other within this one and
     never run out."""
 
+    shared = False
+
     def __init__(self) -> None:
         #: Who may append with a lease.
         self.holder: str | None = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from afeed.core.errors import LeaseLost, LogUnavailable
+from afeed.livelog.redis_lease import RedisLease
 from tests.livelog.contract import eventually, new
 from tests.livelog.samples import post
 from tests.livelog.test_redis import RedisFixture
@@ -85,6 +87,61 @@ class LeaseTests(RedisFixture, TestCase):
         self.assertTrue(0 < int(self.server.cli("PTTL", "afeed:lease:runs")) <= 6000)
         await log.lease.renew("a 1", 60.0)
         self.assertTrue(6000 < int(self.server.cli("PTTL", "afeed:lease:runs")) <= 60_000)
+
+    # Whether the node is alone
+
+    async def test_a_leader_hears_of_others_that_would_lead(self) -> None:
+        first, second, third = await self.open(), await self.open(), await self.open()
+        await first.lease.take("a 1", A_WHILE, None, False)
+        self.assertTrue(await first.lease.renew("a 1", A_WHILE))
+        self.assertFalse(first.lease.shared)
+        for other in (second, third):
+            await other.lease.take("b 1", A_WHILE, None, False)
+        self.assertTrue(await first.lease.renew("a 1", A_WHILE))
+        self.assertTrue(first.lease.shared)
+
+    async def test_who_has_asked_before_a_term_is_not_somebody_else(self) -> None:
+        first, second = await self.open(), await self.open()
+        await first.lease.take("a 1", A_WHILE, None, False)
+        await second.lease.take("b 1", A_WHILE, None, False)
+        await first.lease.release("a 1")
+        await second.lease.take("b 1", A_WHILE, None, False)
+        self.assertTrue(await second.lease.renew("b 1", A_WHILE))
+        self.assertFalse(second.lease.shared)
+
+    async def test_a_node_that_was_killed_and_started_again_is_no_other(self) -> None:
+        first, again = await self.lapsed()
+        self.assertEqual(await first.lease.take("a 1", 0.3, None, False), "a 1")
+        lease = RedisLease(again._reachable, Clock())
+        self.assertEqual(await lease.take("a 2", 0.3, None, False), "a 1")
+
+        async def taken() -> bool:
+            return await lease.take("a 2", A_WHILE, None, False) == "a 2"
+
+        await eventually(taken, "the term of the earlier process to run out")
+        self.assertTrue(await lease.renew("a 2", A_WHILE))
+        self.assertFalse(lease.shared)
+
+    async def test_a_term_that_somebody_renews_is_another_nodes(self) -> None:
+        log, clock = await self.open(), Clock()
+        await log.lease.take("a 1", A_WHILE, None, False)
+        lease = RedisLease(log._reachable, clock)
+        for seconds in (0, 5):
+            clock.advance(seconds)
+            await lease.take("b 1", 6, None, False)
+        self.assertFalse(lease.shared)
+        clock.advance(2)
+        await lease.take("b 1", 6, None, False)
+        self.assertTrue(lease.shared)
+
+    async def test_a_redis_out_of_memory_still_refuses(self) -> None:
+        log = await self.open()
+        await log.lease.take("a 1", 6.0, None, False)
+        self.server.cli("CONFIG", "SET", "maxmemory", "1")
+        try:
+            self.assertEqual(await log.lease.take("b 1", 6, None, False), "a 1")
+        finally:
+            self.server.cli("CONFIG", "SET", "maxmemory", "0")
 
     async def test_a_redis_out_of_memory_still_renews(self) -> None:
         log = await self.open()
