@@ -141,15 +141,16 @@ class Hub:
         for event in tuple(self._errors):
             self.hint(event)
         try:
+            troubled = self._in_trouble()
             for channel in self.channels.values():
-                self._tell(channel)
+                self._tell(channel, troubled)
         except Exception:  # a look that fails must not be the last one
             _log.failure("Asking the live log how it is failed; viewers are told of no delay meanwhile")
 
-    def _tell(self, channel: Channel) -> None:
+    def _tell(self, channel: Channel, troubled: bool) -> None:
         """Let the viewers know whether new posts can be taken and shown; a failure that is over before the next
         look is told to nobody."""
-        channel.stall(channel.event in self._errors or self._in_trouble())
+        channel.stall(troubled or channel.event in self._errors)
 
     def _in_trouble(self) -> bool:
         return self._live_log.check().state == "failed"
@@ -165,7 +166,7 @@ class Hub:
                 channel.add(found.changes)
             elif self._errors.pop(channel.event, None) is not None:
                 _log.info("{event}: the live log can be read again", event=channel.event)
-                self._tell(channel)
+                self._tell(channel, self._in_trouble())
                 return
             else:
                 return

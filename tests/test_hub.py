@@ -142,6 +142,13 @@ class HubTests(SynchronousTestCase):
             self.assertEqual((listener.heard, channel.stalled), (["stalled"], trouble is not None))
             listener.heard.clear()
 
+    def test_the_log_is_asked_how_it_is_once_a_second_and_not_for_every_event(self) -> None:
+        self.start()
+        check, asked = self.log.check, []
+        self.log.check = lambda: asked.append(1) or check()  # type: ignore[method-assign,func-returns-value]
+        self.clock.pump([1] * 3)
+        self.assertEqual(len(asked), 3)
+
     def test_a_log_that_cannot_be_followed_is_told_and_its_end_after_what_was_missed(self) -> None:
         hub = self.start()
         listener = Listener()
