@@ -129,7 +129,7 @@ class Run:
             remark="; ".join(filter(None, [row.remark, *broken])),
             red_s=self.red,
             green_s=self.green,
-            note=f"an item took {self.slowest:.2f} s to all viewers, an answer {self.watch.slowest:.2f} s at most",
+            note=f"an item took {self.slowest:.2f} s at most, an answer {self.watch.slowest:.2f} s",
         )
 
 

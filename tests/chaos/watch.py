@@ -38,8 +38,9 @@ class Sight(NamedTuple):
 
 
 class Watch(threading.Thread):
-    """Asks ``/healthz``, ``/updates`` for the newest and for the oldest, the page and an older one.  ``long`` has
-    answers judged by the promise itself.
+    """Asks ``/healthz``, ``/updates`` for the newest and for the oldest, the page and an older one.
+
+    ``long`` has answers judged by the promise itself.
 
     :ivar sights: what it saw; :ivar trouble: every answer that was none, or that took seconds; :ivar slowest:
     the longest that any took, in seconds.
