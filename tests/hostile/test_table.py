@@ -11,8 +11,6 @@ from typing import NamedTuple
 from twisted.trial.unittest import SynchronousTestCase
 
 TABLE = Path(__file__).with_name("table.tsv")
-#: Where the list of hostile input lies that the rows are of, beside the project; the table stands without it.
-LIST = Path(__file__).resolve().parents[2].parent / "shared" / "HOSTILE-INPUTS.tsv"
 
 #: ``refused`` and ``accepted`` say what afeed does; ``differs``: something else than the list wants, by design;
 #: ``absent``: afeed has nothing that could be given this.
@@ -49,12 +47,6 @@ class TableTests(SynchronousTestCase):
         names = [row.name for row in rows()]
         self.assertEqual(len(names), len(set(names)))
         self.assertEqual(dict(Counter(name.partition("-")[0] for name in names)), ROWS)
-
-    def test_it_is_the_list_where_that_is_at_hand(self) -> None:
-        listed = [row.name for row in rows()]
-        if LIST.exists():
-            listed = [line.split("\t")[1] for line in LIST.read_text("utf-8").splitlines()[1:]]
-        self.assertEqual([row.name for row in rows()], listed)
 
     def test_every_row_says_what_becomes_of_it_and_what_proves_that(self) -> None:
         for row in rows():
