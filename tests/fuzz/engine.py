@@ -117,13 +117,14 @@ def run(target: Target, cases: int, seed: int, most_s: float = math.inf) -> Resu
         check = target.open(stack)
         started, opened = time.process_time(), clock()
         for number in range(cases):
-            if number == warm:
+            passed = clock() - opened
+            if not before and (number >= warm or passed > most_s * _WARM):
                 before = resident_kb()
-            case = mutator.make()
-            began = clock()
-            if began - opened > most_s:
+            if passed > most_s:
                 cases = number
                 break
+            case = mutator.make()
+            began = clock()
             try:
                 outcome = check(case)
                 took = clock() - began
@@ -142,7 +143,7 @@ def run(target: Target, cases: int, seed: int, most_s: float = math.inf) -> Resu
         seconds = clock() - opened
         grown = resident_kb() - before if before else 0
     found = tuple(crashes.values())
-    micros = spent / cases * 1e6
+    micros = spent / max(cases, 1) * 1e6
     return Result(target.name, cases, len(outcomes), micros, slowest * 1000, before, grown, seconds, found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Hashable
 from contextlib import ExitStack
 from random import Random
@@ -102,6 +103,42 @@ class FuzzerTests(SynchronousTestCase):
         self.assertIn("TimeoutError", result.crashes[0].error)
         for crash in result.crashes:
             crash.kept.unlink()
+
+    def test_a_case_that_takes_the_machine_s_memory_is_noticed(self) -> None:
+        def opened(stack: ExitStack) -> engine.Check:
+            return lambda case: len(bytearray(2 * engine.MAX_CASE_BYTES))
+
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        result = run(Target("greedy", "nothing", samples.pushes, opened), 3, SEED)
+        self.assertIn("MemoryError", result.crashes[0].error)
+        for crash in result.crashes:
+            crash.kept.unlink()
+        self.assertEqual(resource.getrlimit(resource.RLIMIT_AS), before)
+
+    def test_it_ends_in_time_and_says_how_many_cases_that_were(self) -> None:
+        seen: list[bytes] = []
+
+        def opened(stack: ExitStack) -> engine.Check:
+            return lambda case: seen.append(case)
+
+        result = run(Target("endless", "nothing", samples.pushes, opened), 10**9, SEED, 0.2)
+        self.assertGreater(result.cases, 10)
+        self.assertLessEqual(result.cases, len(seen))  # the slowest ones are timed once more
+        self.assertLess(result.seconds, 5)
+        self.assertGreater(result.warm_kb, 0, "it was not looked at what memory is in use")
+
+    def test_some_of_what_is_accepted_is_among_the_cases_of_each_format(self) -> None:
+        for name in ("frab", "voc", "ical", "programme", "backup"):
+            target = TARGETS[name]
+            rng = Random(SEED)
+            mutator = Mutator(rng, target.samples(), target.tokens, target.json, target.sound)
+            with ExitStack() as stack:
+                check = target.open(stack)
+                found = [check(mutator.make()) for _ in range(2000)]
+            # A refusal begins with its words.
+            accepted = [one for one in found if isinstance(one, tuple) and not isinstance(one[0], str)]
+            self.assertGreater(len(accepted), 20, name)
+            self.assertGreater(len(set(accepted)), 2, name)
 
     def test_markup_that_is_not_allowed_is_noticed(self) -> None:
         for html in (
