@@ -266,9 +266,12 @@ class IArchive(Interface):
         """Fires with the first and last seq of what is held without a hole up to the position; ``(1, 0)`` for
         none."""
 
-    def items(event: str, limit: int, before: int | None = None) -> Deferred[list[PageItem]]:
+    def items(
+        event: str, limit: int, before: int | None = None, prompt: bool = False
+    ) -> Deferred[list[PageItem]]:
         """Fires with the newest visible items in their present state, newest first, of those first posted
-        below ``before``."""
+        below ``before``; if ``prompt``, without those that were fetched late
+        (:func:`afeed.core.present.is_late`)."""
 
     def gaps(event: str) -> Deferred[list[tuple[int, SourceGap]]]:
         """Fires with the outages of the event's sources as the log last spoke of them, each with the seq of

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from afeed.channel import Channel
 from afeed.core.change import Change
 from afeed.core.errors import ArchiveUnavailable
 from afeed.core.outages import Outages
 from afeed.core.present import Present, is_late, present
 from afeed.interfaces import FeedPage, IArchive, PageItem
-
-#: Among how many archived items per wanted one those that are not late are looked for.
-LOOK = 5
 
 
 async def feed_page(
@@ -42,9 +37,7 @@ async def _items(
         bound = first if before is None else min(before, first)
         wanted = limit + 1 - len(items)
         try:
-            look = wanted * LOOK if prompt else wanted
-            more = await _older_items(channel, archive, look, bound, first, state)
-            items += (await _prompt(archive, channel.event, more) if prompt else more)[:wanted]
+            items += await _older_items(channel, archive, wanted, bound, prompt, state)
         except ArchiveUnavailable:
             if not items:
                 raise
@@ -62,9 +55,7 @@ async def _page_without_log(
     archived = await archive.position(event)
     if archived is None:
         raise ArchiveUnavailable("neither the live log nor the archive can tell what was posted")
-    items = await archive.items(event, (limit + 1) * (LOOK if prompt else 1), before)
-    if prompt:
-        items = await _prompt(archive, event, items)
+    items = await archive.items(event, limit + 1, before, prompt)
     older = items[limit - 1].seq if len(items) > limit else None
     outages = Outages()
     outages.recall(await archive.gaps(event))
@@ -73,30 +64,21 @@ async def _page_without_log(
 
 
 async def _older_items(
-    channel: Channel, archive: IArchive, limit: int, before: int, first: int, newer: Present
+    channel: Channel, archive: IArchive, limit: int, before: int, prompt: bool, newer: Present
 ) -> list[PageItem]:
     """Up to ``limit`` items from the archive, corrected by what ``newer`` says of them."""
+    first = channel.first
     archived = await archive.position(channel.event)
     if archived is None or archived.seq < first - 1:
         # What lies between is in the log alone; a page that left it out would hide posts.
         raise ArchiveUnavailable("the archive is catching up with the live log")
-    found = await archive.items(channel.event, limit + len(newer.removed), before)
+    found = await archive.items(channel.event, limit + len(newer.removed), before, prompt)
     items: list[PageItem] = []
     for one in found:
         edit = newer.edited.get(one.item.id)
         if one.item.id not in newer.removed:
             items.append(one if edit is None else _page_item(one.seq, edit))
     return items[:limit]
-
-
-async def _prompt(archive: IArchive, event: str, items: Sequence[PageItem]) -> list[PageItem]:
-    """Those of ``items``, all from the archive, that were not fetched late."""
-    prompt = []
-    for one in items:
-        posted = await archive.read(event, one.seq - 1, 1)
-        if not (posted and posted[0].seq == one.seq and is_late(posted[0])):
-            prompt.append(one)
-    return prompt
 
 
 def _page_item(seq: int, change: Change) -> PageItem:

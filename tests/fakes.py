@@ -14,6 +14,7 @@ from afeed.core.draft import Draft, Posted, SourceGap, prepare
 from afeed.core.errors import ArchiveConflict, EpochChanged
 from afeed.core.health import Check
 from afeed.core.item import Author, Item
+from afeed.core.present import is_late
 from afeed.core.straining import continues, fold
 from afeed.interfaces import (
     Head,
@@ -265,17 +266,23 @@ class MemoryArchive:
         stored = self.stored.get(event)
         return self._answer((stored[0].seq, stored[-1].seq) if stored else (1, 0))
 
-    def items(self, event: str, limit: int, before: int | None = None) -> Deferred[list[PageItem]]:
+    def items(
+        self, event: str, limit: int, before: int | None = None, prompt: bool = False
+    ) -> Deferred[list[PageItem]]:
         found: dict[str, PageItem] = {}
+        late: set[str] = set()
         for change in self.stored.get(event, []):
             item = change.item()
             if item is not None:
+                if is_late(change):
+                    late.add(item.id)
                 seq = found[item.id].seq if item.id in found else change.seq
                 found[item.id] = PageItem(seq, item)
             elif change.type == REMOVED and change.id is not None:
                 found.pop(change.id, None)
         newest = sorted(found.values(), key=lambda item: -item.seq)
-        return self._answer([item for item in newest if before is None or item.seq < before][:limit])
+        shown = [one for one in newest if before is None or one.seq < before]
+        return self._answer([one for one in shown if not (prompt and one.item.id in late)][:limit])
 
     def gaps(self, event: str) -> Deferred[list[tuple[int, SourceGap]]]:
         folded = fold(self.stored.get(event, []))

@@ -568,6 +568,22 @@ class HubTests(SynchronousTestCase):
             self.archive_all()
             hub = self.start(window=2)
 
+    def test_a_prompt_page_is_full_behind_any_number_of_posts_that_came_late(self) -> None:
+        late = [Posted(replace(an_item(n), created_at="2026-01-01T00:00:00Z"), "1") for n in range(9, 200)]
+        self.post(1, 8)
+        self.log.append("e", None, late)
+        self.archive_all()
+        reads: list[str] = []
+        read = self.archive.read
+        self.archive.read = lambda *asked: reads.append("read") or read(*asked)  # type: ignore[func-returns-value,method-assign]
+        hub = self.start(window=10)
+        page = self.successResultOf(hub.page("e", 5, prompt=True))
+        self.assertEqual((self.ids(page), page.older), ([f"push:{n}" for n in range(8, 3, -1)], 4))
+        self.log.fault = LogUnavailable("no route")
+        page = self.successResultOf(self.start(window=10).page("e", 5, prompt=True))
+        self.assertEqual((self.ids(page), page.older), ([f"push:{n}" for n in range(8, 3, -1)], 4))
+        self.assertEqual(reads, [])
+
     def test_without_a_log_a_page_shows_what_the_archive_has(self) -> None:
         self.post(1, 30)
         self.archive_all()

@@ -6,10 +6,25 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 import attrs
-from sqlalchemy import URL, create_engine, event, make_url
+from sqlalchemy import (
+    TIMESTAMP,
+    URL,
+    ColumnElement,
+    Integer,
+    Interval,
+    case,
+    cast,
+    create_engine,
+    event,
+    false,
+    func,
+    literal,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError
@@ -42,8 +57,10 @@ class Backend:
 
     ``insert`` makes an INSERT that knows ON CONFLICT; ``begin`` is what has to be said to the driver at the
     start of a transaction (None: the driver does it); ``settings`` are the statements that prepare a new
-    connection; ``scrub`` is said, outside a transaction, after content was overwritten; ``interrupt`` makes a
-    driver connection that hangs in another thread return, and does not block.
+    connection; ``late`` makes the condition that its first argument, an RFC 3339 time, is more than so many
+    seconds after the second, false where one is no time; ``scrub`` is said, outside a transaction, after
+    content was overwritten; ``interrupt`` makes a driver connection that hangs in another thread return, and
+    does not block.
     """
 
     name: str
@@ -51,8 +68,31 @@ class Backend:
     begin: Mapping[Role, str | None]
     settings: Mapping[Role, tuple[str, ...]]
     connect_args: Mapping[str, Any]
+    late: Callable[[Any, Any, float], ColumnElement[bool]]
     scrub: Scrub | None
     interrupt: Callable[[Any], None]
+
+
+def _late_in_sqlite(at: Any, written: Any, seconds: float) -> ColumnElement[bool]:
+    # julianday() is null for what is no time; it counts in days, to some forty microseconds.
+    passed = func.round((func.julianday(at) - func.julianday(written)) * 86400, 3)
+    return func.coalesce(passed > seconds, false())
+
+
+#: PostgreSQL raises an error for a time that is none, and the whole page would be lost for one odd post.
+_TIME = r"^[12]\d{3}-(0[1-9]|1[0-2])-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-](0\d|1[0-4]):[0-5]\d)$"
+
+
+def _late_in_postgresql(at: Any, written: Any, seconds: float) -> ColumnElement[bool]:
+    def moment(column: Any) -> Any:
+        # By way of the first of the month, because there is no 31st of February.
+        first = func.substr(column, 1, 8) + "01" + func.substr(column, 11)
+        days = cast(func.substr(column, 9, 2), Integer) * literal(timedelta(days=1), Interval)
+        return func.timezone("UTC", cast(first, TIMESTAMP(timezone=True))) + days
+
+    late = moment(at) - moment(written) > literal(timedelta(seconds=seconds), Interval)
+    # CASE, unlike AND, does not look at the rest when the first does not hold.
+    return case((at.regexp_match(_TIME) & written.regexp_match(_TIME), late), else_=false())
 
 
 def _interrupt_sqlite(driver: Any) -> None:
@@ -89,6 +129,7 @@ SQLITE = Backend(
         "read": (*_SQLITE_COMMON, "PRAGMA query_only = ON"),
     },
     connect_args={},
+    late=_late_in_sqlite,
     scrub=Scrub(
         f"PRAGMA busy_timeout = {_TIDY_MS}",
         "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -123,6 +164,7 @@ POSTGRESQL = Backend(
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,
     },
+    late=_late_in_postgresql,
     scrub=None,
     interrupt=_interrupt_postgresql,
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Delete, Select, Update, bindparam, delete, func, not_, select, update
 
 from afeed.archive.tables import changes, epochs, holes, items, positions, source_gaps
 from afeed.core.change import EDITED, POSTED
+from afeed.core.present import LATE_S
 
 Insert = Callable[..., Any]
+Late = Callable[[Any, Any, float], ColumnElement[bool]]
 
 
 def position(event: str, *, lock: bool = False) -> Select[Any]:
@@ -126,13 +128,17 @@ def extent(event: str) -> Select[Any]:
     return select(first, last, skipped)
 
 
-def visible_items(event: str, limit: int, before: int | None) -> Select[Any]:
-    """(first_seq, content), newest first."""
+def visible_items(event: str, limit: int, before: int | None, late: Late | None = None) -> Select[Any]:
+    """(first_seq, content), newest first; given ``late``, which compares times, without those that were older
+    than :data:`~afeed.core.present.LATE_S` when they were recorded."""
     statement = select(items.c.first_seq, items.c.content).where(
         items.c.event == event, items.c.removed_seq.is_(None)
     )
     if before is not None:
         statement = statement.where(items.c.first_seq < before)
+    if late is not None:
+        posted = (changes.c.event == items.c.event) & (changes.c.seq == items.c.first_seq)
+        statement = statement.join(changes, posted).where(not_(late(changes.c.at, items.c.created_at, LATE_S)))
     return statement.order_by(items.c.first_seq.desc()).limit(limit)
 
 

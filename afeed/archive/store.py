@@ -164,11 +164,14 @@ class SqlArchive:
 
         return self._read(work)
 
-    def items(self, event: str, limit: int, before: int | None = None) -> Deferred[list[PageItem]]:
+    def items(
+        self, event: str, limit: int, before: int | None = None, prompt: bool = False
+    ) -> Deferred[list[PageItem]]:
         """See :meth:`IArchive.items`."""
+        late = self._database.backend.late if prompt else None
 
         async def work(sql: Transaction) -> list[PageItem]:
-            found = await sql.rows(queries.visible_items(event, limit, before))
+            found = await sql.rows(queries.visible_items(event, limit, before, late))
             return [PageItem(seq, decode_item(content)) for seq, content in found]
 
         return self._read(work)

@@ -14,11 +14,13 @@ from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
 from afeed.archive import queries
+from afeed.archive.backends import SQLITE
 from afeed.archive.engine import Transaction
 from afeed.core.change import POSTED, Change, compose, timestamp
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import Posted, Removed, SourceGap, prepare
 from afeed.core.errors import ArchiveConflict, ArchiveUnavailable
+from afeed.core.present import is_late
 from afeed.interfaces import Head, IArchive, IWitness, Lineage
 from tests.archive.support import EVENT, LINEAGE, ArchiveTestCase, PostgreSQLDatabase, SQLiteDatabase, logged
 from tests.fakes import a_post, an_item
@@ -69,6 +71,33 @@ class StoreSuite:
         await archive.stop()
         again = await self.open()
         self.assertEqual(await again.read(EVENT, 0, 10), changes)
+
+    async def test_pages_may_leave_out_what_was_fetched_late(self) -> None:
+        archive = await self.open()
+        # Recorded from 2027-01-15T08:00:01.000Z on, a second apart.
+        written = {
+            1: "2027-01-15T07:45:01Z",  # a quarter of an hour is not late
+            2: "2027-01-15T07:45:01.999Z",
+            3: "2027-01-15T07:45:03.001Z",
+            4: "2027-01-15T08:45:04+01:00",
+            5: "2026-12-31T23:59:59Z",
+            6: "2027-01-15T09:00:00Z",
+            7: "yesterday",
+            8: "2026-99-99T99:99:99Z",
+            9: "2027-02-31T00:00:00Z",
+        }
+        drafts = [Posted(msgspec.structs.replace(an_item(n), created_at=at), "1") for n, at in written.items()]
+        drafts.append(Posted(msgspec.structs.replace(an_item(6, "again"), created_at=written[6]), "2"))
+        changes = await self.fill(archive, drafts)
+        posted = [change for change in changes if change.type == POSTED]
+        prompt = [change.id for change in reversed(posted) if not is_late(change)]
+        self.assertEqual(prompt, ["push:9", "push:8", "push:7", "push:6", "push:4", "push:3", "push:1"])
+        found = await archive.items(EVENT, 10, prompt=True)
+        self.assertEqual([one.item.id for one in found], prompt)
+        found = await archive.items(EVENT, 3, before=8, prompt=True)
+        self.assertEqual([one.item.id for one in found], prompt[2:5])
+        self.assertEqual(found[1].item.text, "again")
+        self.assertEqual(len(await archive.items(EVENT, 10)), 9)
 
     # Outages
 
@@ -363,6 +392,7 @@ class SQLiteStoreTests(StoreSuite, ArchiveTestCase):
         await self.open()
         for statement in (
             queries.visible_items(EVENT, 50, 70_000),
+            queries.visible_items(EVENT, 12, 70_000, SQLITE.late),
             queries.read(EVENT, 70_000, 200),
             queries.content_of(EVENT, [b"k" * 16]),
             queries.extent(EVENT),
