@@ -21,6 +21,12 @@ def archived(server: AfeedServer) -> list[dict[str, Any]]:
     return [{"seq": seq, **json.loads(stored)} for seq, stored in rows]
 
 
+def archived_gaps(server: AfeedServer) -> list[tuple[Any, ...]]:
+    """The archive's gap ledger of the event, as (source, from, to, state, fetched, reason), in order."""
+    columns = "source, from_at, to_at, state, fetched, reason"
+    return _query(server, f"SELECT {columns} FROM source_gaps WHERE event = {{}} ORDER BY from_at, source")
+
+
 def archived_count(server: AfeedServer) -> int:
     """How many changes of the event the archive holds; 0 while there is none."""
     try:

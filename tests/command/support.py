@@ -63,13 +63,14 @@ class CommandTestCase(SynchronousTestCase):
     def node(self, kind: str) -> AfeedServer:
         """A node that was not started: ``kind`` is ``files`` (embedded log, SQLite) or ``servers`` (Redis,
         PostgreSQL)."""
-        options = {}
+        return self.stocked(kind)
+
+    def stocked(self, kind: str, **options: Any) -> AfeedServer:
+        """The same with further ``options`` of :class:`AfeedServer`."""
         if kind == "servers":
-            options = {
-                "live_log": redis.shared().url_of(next(_databases)),
-                "archive": postgresql.shared().create_database(),
-            }
-        server = AfeedServer(**options)  # type: ignore[arg-type]
+            options["live_log"] = redis.shared().url_of(next(_databases))
+            options["archive"] = postgresql.shared().create_database()
+        server = AfeedServer(**options)
         self.addCleanup(server.close)
         return server
 
