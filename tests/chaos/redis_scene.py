@@ -65,8 +65,8 @@ def _well(sight: Sight) -> bool:
 
 
 class Scene:
-    """``redis`` is the server; the node reaches it as ``live_log`` says, or through ``proxy``, or straight.
-    ``long`` has everything judged by the promises themselves.
+    """``redis`` is the server; the node reaches it as ``live_log`` says, or through ``proxy``, or straight.  It
+    holds ``window`` changes in memory.  ``long`` has everything judged by the promises themselves.
 
     A context manager: everything runs inside it, and has ended behind it.
     """
@@ -78,6 +78,8 @@ class Scene:
         through_proxy: bool = False,
         live_log: str | None = None,
         redis: Redis | None = None,
+        archive: str = "sqlite:///var/archive.sqlite3",
+        window: int = WINDOW,
     ) -> None:
         self.long = long
         self.redis = redis or Redis()
@@ -85,7 +87,7 @@ class Scene:
             self.redis.start()
         self.proxy = Proxy(self.redis.port)
         through = f"redis://127.0.0.1:{self.proxy.port}/0" if through_proxy else self.redis.url
-        self.server = AfeedServer(live_log=live_log or through, store=f"window = {WINDOW}")
+        self.server = AfeedServer(live_log=live_log or through, archive=archive, store=f"window = {window}")
         self._probes = 0
         self.problems: list[str] = []
 
