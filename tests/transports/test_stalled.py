@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import socket
 import time
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from afeed.core.cursor import Cursor
 from afeed.transports.audience import PING_S
 from afeed.transports.longpoll import STALLED_WAIT_S
+from tests.chaos.promises import TOLD_S, within
 from tests.servers.afeed import AfeedServer
 from tests.servers.redis import Redis
 from tests.transports.frames import TEXT, after_handshake
@@ -229,8 +231,7 @@ class Listener:
 class SilentRedisTests(SynchronousTestCase):
     """A real node on a real Redis that falls silent, as a paused machine does, and comes back."""
 
-    #: Five seconds are promised; a loaded machine gets twice that.
-    PROMISED_S = 10
+    PROMISED_S = within(TOLD_S, os.environ.get("AFEED_CHAOS") == "long")
 
     def setUp(self) -> None:
         self.redis = Redis()
