@@ -23,7 +23,8 @@ from afeed.core.draft import Draft, prepare
 from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
 from afeed.core.health import Check
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
-from afeed.livelog.database import Database, State
+from afeed.livelog.database import Database
+from afeed.livelog.database_events import State
 from afeed.livelog.embedded_restore import EmbeddedRestoring
 from afeed.livelog.room import Room
 from afeed.livelog.settle import Heard, Outcome, hear, settle
