@@ -231,7 +231,8 @@ class ILiveLog(Interface):
         changed.  A hint: it may come late or twice, and after a lost connection not at all."""
 
     def check() -> Check:
-        """How it is, as of now."""
+        """How it is, as far as is known now: no disk and nobody else is asked, so that it can be called at any
+        time."""
 
 
 class IArchive(Interface):

@@ -62,12 +62,21 @@ class Database(Events):
         """Whether the last process that recorded anything here did not come to its end."""
         return self._mark.found
 
+    def absence(self) -> str | None:
+        """Why the file that is open cannot be found again, None while it can."""
+        try:
+            found = identity(self._path)
+        except OSError as error:
+            return f"{self._path} cannot be looked at: {error.strerror}"
+        return None if found == self._identity else f"{self._path} was removed or replaced while it was in use"
+
     # Transactions
 
     def begin(self) -> None:
-        if identity(self._path) != self._identity:
+        absence = self.absence()
+        if absence is not None:
             # SQLite would go on writing to a file that no longer has a name, and nothing of that would last.
-            raise sqlite3.OperationalError(f"{self._path} was removed or replaced while it was in use")
+            raise sqlite3.OperationalError(absence)
         if self._doubtful:
             self.rollback()
         self._run("BEGIN IMMEDIATE")

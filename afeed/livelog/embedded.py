@@ -41,6 +41,8 @@ PRELOAD = 500
 #: How often, in seconds, a witness that did not answer is asked again, and a log in trouble tries to write.
 RETRY_SECONDS = 2.0
 
+#: How often, in seconds, the thread looks whether the file is still there.
+LOOK_SECONDS = 1.0
 
 #: How soon after a removal, in seconds, its text is out of every file.
 TIDY_SECONDS = 1.0
@@ -86,6 +88,9 @@ class EmbeddedLog:
         self._retries: dict[str, IDelayedCall] = {}
         self._probe_call: IDelayedCall | None = None
         self._tidy_call: IDelayedCall | None = None
+        self._look_call: IDelayedCall | None = None
+        #: What the last look found.
+        self._absence: str | None = None
         #: Events of which the disk may have lost what was recorded last.
         self._doubted: set[str] = set()
         self._running = False
@@ -111,6 +116,7 @@ class EmbeddedLog:
             # What a process that was killed had removed may still be in the write-ahead log, too.
             if not await self._writer.read(Database.conclude):
                 self._tidy_soon()
+            self._look_soon()
         except BaseException:
             await self.stop()
             raise
@@ -190,10 +196,10 @@ class EmbeddedLog:
         for call in self._retries.values():
             call.cancel()
         self._retries.clear()
-        for pending in (self._probe_call, self._tidy_call):
+        for pending in (self._probe_call, self._tidy_call, self._look_call):
             if pending is not None:
                 pending.cancel()
-        self._probe_call = self._tidy_call = None
+        self._probe_call = self._tidy_call = self._look_call = None
         self._waiting.refuse()
         return self._writer.stop()
 
@@ -265,6 +271,25 @@ class EmbeddedLog:
         """See whether the trouble is over, so that health tells it even when nobody appends."""
         self._probe_call = None
         self._writer.write(Database.touch).addErrback(lambda failure: failure.trap(LogUnavailable))
+
+    def _look_soon(self) -> None:
+        """Look after the file, in the thread: a disk that hangs would hold up the reactor."""
+        if self._look_call is None and self._running:
+            self._look_call = self._reactor.callLater(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._look_call = None
+
+        def looked(found: str | Failure | None) -> None:
+            if not isinstance(found, Failure):
+                self._absence = found
+            self._look_soon()
+
+        if self._writer.stuck:
+            # One look is on its way, and others would only queue up behind it.
+            self._look_soon()
+        else:
+            self._writer.read(Database.absence).addBoth(looked)
 
     def _tidy_soon(self) -> None:
         """Removed text is still in the write-ahead log.  All removals of a second share the work."""
@@ -341,8 +366,7 @@ class EmbeddedLog:
                 "The disk that holds data_dir does not answer, so the live log cannot be written: look at the "
                 "disk."
             )
-        removed = None if self._path.exists() else f"{self._path} was removed while afeed runs"
-        trouble = removed or self._writer.trouble
+        trouble = self._absence or self._writer.trouble
         if trouble is not None:
             return (
                 f"The live log cannot be written ({trouble}): look at the disk that holds data_dir. Sources "

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from afeed.core.draft import Removed
@@ -74,7 +76,7 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         self.assertEqual((await log.append("e", None, [post(1)]))[0].seq, 1)
         for path in self.directory.iterdir():
             path.unlink()
-        self.assertEqual(log.check().state, "failed")
+        await eventually(lambda: log.check().state == "failed", "health to turn red", 3)
         self.assertIn("removed", log.check().detail)
         with self.assertRaises(LogUnavailable) as refusal:
             await log.append("e", None, [post(2)])
@@ -303,6 +305,26 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         self.assertEqual(await last, new(2))
         self.assertIsNone(await log.position("e", "x"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_health_is_told_without_a_look_at_the_disk(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        hanging = AssertionError("the reactor would wait for a disk that hangs")
+        with mock.patch.object(Path, "exists", side_effect=hanging), mock.patch("os.stat", side_effect=hanging):
+            self.assertEqual(log.check().state, "ok")
+
+    async def test_a_disk_that_hangs_is_looked_at_once_and_no_more(self) -> None:
+        self.patch(writer, "PATIENCE_SECONDS", 0.05)
+        self.patch(embedded, "LOOK_SECONDS", 0.01)
+        log = await self.open()
+        hanging = threading.Event()
+        stuck = log._writer.read(lambda db: hanging.wait(20))
+        with self.assertRaises(LogUnavailable):
+            await stuck
+        await deferLater(reactor, 0.3)
+        self.assertLessEqual(log._writer.waiting, 2)
+        hanging.set()
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
 
     async def test_a_disk_that_hangs_is_noticed_and_waited_for_no_longer_than_that(self) -> None:
         self.patch(writer, "PATIENCE_SECONDS", 0.05)
