@@ -8,7 +8,8 @@ from afeed.core.errors import LogUnavailable
 
 
 class Server(NamedTuple):
-    """``run`` is another after every restart; ``warning`` is what the operator should know, if anything."""
+    """``run`` is another after every restart; ``warning`` is what the operator should know, if anything:
+    sentences, without the full stop at the end."""
 
     run: str
     warning: str | None
@@ -23,17 +24,24 @@ def examine(info: bytes) -> Server:
         raise LogUnavailable("Redis is still loading its data")
     if report.get("role", "master") != "master":
         raise LogUnavailable("this Redis is a replica: name the master, or the sentinels that know it")
+    warnings = []
     policy = report.get("maxmemory_policy", "noeviction")
-    if policy.startswith("allkeys-"):
+    if policy.startswith("volatile-"):
+        # The lease is all of afeed's that has a time limit.
+        warnings.append(
+            "When its memory is full this Redis may evict the lease of the leading node (maxmemory-policy "
+            f"{policy}), and nodes take the sources from each other: set maxmemory-policy noeviction"
+        )
+    elif policy != "noeviction":
         raise LogUnavailable(
             f"this Redis would evict the log (maxmemory-policy {policy}): set maxmemory-policy noeviction"
         )
     if "run_id" not in report:
         raise LogUnavailable("this server does not tell its run_id, so its restarts would go unnoticed")
-    warning = None
     if report.get("aof_enabled", "0") == "0":
-        warning = (
+        warnings.insert(
+            0,
             "Redis keeps no append-only file, so a crash of it loses what neither the archive nor a living "
-            "node remembers: set appendonly yes"
+            "node remembers: set appendonly yes",
         )
-    return Server(report["run_id"], warning)
+    return Server(report["run_id"], ". ".join(warnings) or None)
