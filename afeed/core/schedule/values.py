@@ -102,10 +102,9 @@ def profile(url: object) -> str | None:
         usable = re.fullmatch(r"[A-Za-z0-9_]{1,20}", name) and name.lower() not in _X_PAGES
         return name.lower() if usable and len(parts) == 1 else None
     if host == "bsky.app":
-        return (
-            parts[1].lower() if len(parts) == 2 and name == "profile" and _HANDLE.fullmatch(parts[1]) else None
-        )
-    if parts[0].startswith("@") and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) and len(parts) == 1:
+        known = len(parts) == 2 and name == "profile" and re.fullmatch(_NAME, parts[1])
+        return parts[1].lower() if known else None
+    if parts[0].startswith("@") and re.fullmatch(_NAME, name) and len(parts) == 1:
         return f"{name}@{host}".lower()
     return None
 

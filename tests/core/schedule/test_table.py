@@ -115,3 +115,11 @@ class TableTests(ScheduleTestCase):
             ("ann.bsky.social", "ann.bsky.social"),
         ):
             self.assertEqual(self.talk(changed("@Bo", written)).speakers[1].handles[0], handle)
+
+    def test_an_address_that_only_looks_like_a_profile_is_no_handle(self) -> None:
+        for name in ("@-o", "@.o", "@o.", "@@o", "@"):
+            talk = self.talk(changed("social.example/@bo", f"social.example/{name}"))
+            self.assertEqual(talk.speakers[1].handles, ("bo",), name)
+        for name in ("@bo", "a@b", "-o", "bo."):
+            talk = self.talk(changed("social.example/@bo", f"bsky.app/profile/{name}"))
+            self.assertEqual(talk.speakers[1].handles, ("bo",), name)
