@@ -10,7 +10,8 @@ from afeed.core.change import Change
 from afeed.core.draft import Record
 from afeed.core.recovery import Line, Plan, record_of
 from afeed.livelog.database import Database
-from afeed.livelog.settle import Moved, renewed
+from afeed.livelog.settle import renewed
+from afeed.livelog.taken import Moved
 from afeed.livelog.writer import Writer
 
 

@@ -78,7 +78,7 @@ class RedisLog:
             advise=advice,
         )
         self.lease = RedisLease(self._reachable, reactor)
-        self._hints = Hints(name, connector, self._log_in, self._hint, reactor, rng)
+        self._hints = Hints(name, self._address, connector, self._hint, reactor, rng)
         self._health = RedisHealth()
         self._waiting = Waiting(reactor, self._why)
         #: That of the present connection, as soon as its server is known to be a good one.
@@ -119,18 +119,11 @@ class RedisLog:
 
     # Connections
 
-    async def _log_in(self, commands: Commands) -> None:
-        if self._address.password is not None:
-            who = [self._address.username] if self._address.username is not None else []
-            await commands.send("AUTH", *who, self._address.password)
-        if self._address.db:
-            await commands.send("SELECT", self._address.db)
-
     async def _greet(self, wire: RedisWire) -> None:
         """Make sure of the server, restore what it has lost, see what is there; then appends may go."""
         ended = wire.ended()
         commands = Commands(wire, self._reactor, "")
-        await self._log_in(commands)
+        await commands.log_in(self._address)
         server = examine(await commands.send("INFO"))
         self._health.note_server(server)
         commands.run = server.run

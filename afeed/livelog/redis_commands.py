@@ -19,6 +19,7 @@ from afeed.core.errors import LogUnavailable
 from afeed.core.recovery import Line, keys_of
 from afeed.interfaces import Position
 from afeed.livelog import redis_lua
+from afeed.livelog.redis_address import RedisAddress
 from afeed.livelog.redis_lua import Script
 
 #: How many seconds a command may take before its connection is given up.
@@ -165,6 +166,15 @@ class Commands:
     async def send(self, *command: str | bytes | int) -> Any:
         """One command; a connection that does not answer in time is given up."""
         return await self._in_time(self.wire.send(*command))
+
+    async def log_in(self, address: RedisAddress) -> None:
+        """Whatever ``address`` wants before the first command; raises :class:`ServerError` when that is not
+        accepted."""
+        if address.password is not None:
+            who = [address.username] if address.username is not None else []
+            await self.send("AUTH", *who, address.password)
+        if address.db:
+            await self.send("SELECT", address.db)
 
     async def _in_time(self, answer: Deferred[Any]) -> Any:
         try:

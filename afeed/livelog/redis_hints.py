@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 
 from afeed.core.errors import LogUnavailable
 from afeed.livelog.link import Link
+from afeed.livelog.redis_address import RedisAddress
 from afeed.livelog.redis_commands import Commands, Keys
 from afeed.livelog.redis_health import advice
 from afeed.livelog.redis_wire import Connector, RedisWire
@@ -21,19 +22,19 @@ PING_SECONDS = 1.0
 
 
 class Hints:
-    """Keeps that connection up; ``log_in`` makes one usable, ``heard`` is called with the event, its epoch, and
-    its head where the hint says it."""
+    """Keeps that connection to ``address`` up; ``heard`` is called with the event, its epoch, and its head
+    where the hint says it."""
 
     def __init__(
         self,
         name: str,
+        address: RedisAddress,
         connector: Connector,
-        log_in: Callable[[Commands], Coroutine[Any, Any, None]],
         heard: Callable[[str, str, int | None], None],
         reactor: Any,
         rng: Random,
     ) -> None:
-        self._log_in = log_in
+        self._address = address
         self._heard = heard
         self._reactor = reactor
         self._events: Sequence[str] = ()
@@ -67,7 +68,7 @@ class Hints:
 
     async def _subscribe(self, wire: RedisWire) -> None:
         commands = Commands(wire, self._reactor, "")
-        await self._log_in(commands)
+        await commands.log_in(self._address)
         await commands.send("SUBSCRIBE", *(Keys(event).channel for event in self._events))
         asking = Deferred.fromCoroutine(self._ask(commands))
         asking.addErrback(self._silent)

@@ -40,11 +40,7 @@ class RedisReader:
         try:
             self._wire = await Connector(address, self._reactor).connect()
             self._commands = commands = Commands(self._wire, self._reactor, "")
-            if address.password is not None:
-                who = [address.username] if address.username is not None else []
-                await commands.send("AUTH", *who, address.password)
-            if address.db:
-                await commands.send("SELECT", address.db)
+            await commands.log_in(address)
             await commands.send("PING")
         except (LogUnavailable, ConnectError, OSError) as error:
             raise LogUnavailable(f"Redis at {address} cannot be used: {error}") from error

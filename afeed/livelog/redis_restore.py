@@ -11,7 +11,8 @@ from afeed.core.change import Change
 from afeed.core.draft import Record
 from afeed.core.recovery import Line, Plan, record_of
 from afeed.livelog.redis_commands import Batch, Commands, Keys, pack
-from afeed.livelog.settle import Moved, new_epoch, renewed
+from afeed.livelog.settle import new_epoch, renewed
+from afeed.livelog.taken import Moved
 
 #: How many changes are numbered anew in one step.
 _TAIL_PAGE = 500

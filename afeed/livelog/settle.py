@@ -16,6 +16,7 @@ from afeed.core.draft import Record
 from afeed.core.errors import LogUnavailable
 from afeed.core.recovery import Line, Plan, inherit, left_behind, plan, record_of
 from afeed.interfaces import IWitness, Testimony
+from afeed.livelog.taken import Moved
 
 #: How many seconds a witness has to answer.
 TESTIMONY_SECONDS = 2.0
@@ -47,13 +48,9 @@ def new_epoch(rng: Random) -> str:
     return "".join(rng.choices(_ALPHABET, k=8))
 
 
-class Moved(Exception):
-    """Somebody else has changed the log meanwhile: look at it again."""
-
-
 class Restorable(Protocol):
     """What :func:`settle` needs of a log.  ``handle`` is the log's own business; everything that writes may
-    raise :class:`Moved`."""
+    raise :class:`~afeed.livelog.taken.Moved`."""
 
     def line(self, event: str) -> Awaitable[Line | None]:
         """The log's own line, None when it knows nothing of the event."""

@@ -1,4 +1,4 @@
-"""What those who read a live log from another process have in common."""
+"""What those have in common who read a live log while others work with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ class Taken(NamedTuple):
 
 
 class Moved(LogUnavailable):
-    """The log began a new epoch, or was trimmed, while it was read: read it anew."""
+    """Somebody has changed the log in the meantime, so that what was read of it does not fit together: begin
+    anew."""
+
+    def __init__(self, what: str = "somebody else changed the live log in the meantime") -> None:
+        super().__init__(what)
 
 
 class Reader(Protocol):

@@ -23,7 +23,6 @@ from twisted.python.failure import Failure
 from afeed.core.errors import AfeedError, LogDefect, LogUnavailable
 from afeed.livelog.database import Database
 from afeed.livelog.database_file import unavailable
-from afeed.livelog.settle import Moved
 
 #: How many jobs share one transaction at most, so that the first of them need not wait for a whole flood.
 GROUP = 512
@@ -215,7 +214,7 @@ class Writer:
                 job.result = job.work(database)
         except sqlite3.Error:
             raise
-        except (AfeedError, Moved):
+        except AfeedError:
             job.result = Failure()
         except Exception as error:
             self._log.failure("A write to the live log failed and was undone; others are not affected")

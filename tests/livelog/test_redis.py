@@ -527,7 +527,7 @@ class RedisAskingAgainTests(RedisFixture, TestCase):
         log = await self.open(witnesses=[MemoryWitness("old", [posted(1)], away=True)])
         dead = log._care
         log._link.abort("a test")
-        await eventually(lambda: log._care not in (None, dead), "another connection")
+        await eventually(lambda: log._care is not dead and log._link.up, "another connection")
         fresh = log._care
         # Looks that end well, and others that do not, although their connection has ended long ago.
         dead.begin()

@@ -13,11 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from afeed.core.change import Change
+from afeed.core.cursor import Ancestor
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.recovery import Line, Plan
 from afeed.interfaces import IWitness, Testimony
 from afeed.livelog import settle as module
-from afeed.livelog.settle import ATTEMPTS, TESTIMONY_SECONDS, Heard, Moved, Outcome, hear, settle
+from afeed.livelog.settle import ATTEMPTS, TESTIMONY_SECONDS, Heard, Outcome, hear, settle
+from afeed.livelog.taken import Moved
 from tests.livelog.samples import MemoryWitness, posted
 
 
@@ -157,8 +159,12 @@ class SettleTests(SynchronousTestCase):
     def settle(self, *witnesses: IWitness) -> Deferred[Outcome]:
         return Deferred.fromCoroutine(self._settle(witnesses))
 
-    async def _settle(self, witnesses: Sequence[IWitness]) -> Outcome:
-        heard = await hear(["e"], witnesses, (), self.clock)
+    def remind(self, *memories: IWitness) -> Deferred[Outcome]:
+        """With nothing but what nodes remember."""
+        return Deferred.fromCoroutine(self._settle((), memories))
+
+    async def _settle(self, archive: Sequence[IWitness], memories: Sequence[IWitness] = ()) -> Outcome:
+        heard = await hear(["e"], archive, memories, self.clock)
         return await settle(
             self.log,
             "e",
@@ -229,6 +235,14 @@ class SettleTests(SynchronousTestCase):
         settled.cancel()
         self.failureResultOf(settled, CancelledError)
         self.assertEqual((witness.cancelled, self.log.cancelled), (1, 1))
+
+    def test_a_log_that_others_change_while_something_is_offered_to_it_is_no_defect(self) -> None:
+        own = Line("new", (Ancestor("old", 0),), 0)
+        with (
+            mock.patch.object(self.log, "line", return_value=own),
+            mock.patch.object(self.log, "offer", side_effect=Moved),
+        ):
+            self.failureResultOf(self.remind(MemoryWitness("old", [posted(1)])), LogUnavailable)
 
     def test_a_log_that_others_change_all_the_time_is_left_to_them(self) -> None:
         witness = MemoryWitness("old", [posted(1)])
