@@ -18,7 +18,7 @@ from afeed.core.draft import Record
 from afeed.core.errors import LogUnavailable
 from afeed.core.recovery import Line, keys_of
 from afeed.interfaces import Position
-from afeed.livelog import redis_lua
+from afeed.livelog import redis_lua, redis_lua_recovery
 from afeed.livelog.redis_address import RedisAddress
 from afeed.livelog.redis_lua import Script
 
@@ -195,7 +195,10 @@ class Commands:
 
     async def teach(self) -> None:
         """Load all scripts, at once."""
-        loading = [self.wire.send("SCRIPT", "LOAD", script.source) for script in redis_lua.ALL]
+        loading = [
+            self.wire.send("SCRIPT", "LOAD", script.source)
+            for script in (*redis_lua.ALL, *redis_lua_recovery.ALL)
+        ]
         for success, result in await self._in_time(DeferredList(loading, consumeErrors=True)):
             if not success:
                 result.raiseException()
@@ -291,15 +294,15 @@ class Commands:
 
     async def close(self, event: str, epoch: str, head: int) -> bool:
         """Refuse appends from now on, unless the log is not as expected."""
-        return await self.call(redis_lua.CLOSE, [Keys(event).meta], epoch, head) == b"ok"
+        return await self.call(redis_lua_recovery.CLOSE, [Keys(event).meta], epoch, head) == b"ok"
 
     async def stage(self, event: str, prefix: str) -> None:
         """Begin a log that nobody sees yet, under keys that begin with ``prefix``."""
-        await self.call(redis_lua.STAGE, [Keys(event).staging], prefix, self.run)
+        await self.call(redis_lua_recovery.STAGE, [Keys(event).staging], prefix, self.run)
 
     async def restore(self, meta: str, epoch: str, packed: bytes, keep_above: int) -> bool:
         """Add the changes in ``packed`` (:func:`pack`) to the log whose meta key is ``meta``."""
-        return await self.call(redis_lua.RESTORE, [meta], epoch, keep_above, packed) == b"ok"
+        return await self.call(redis_lua_recovery.RESTORE, [meta], epoch, keep_above, packed) == b"ok"
 
     async def publish(
         self, event: str, expected: str | None, epoch: str, ancestors: tuple[Ancestor, ...], staged: str | None
@@ -308,7 +311,7 @@ class Commands:
         the log that takes the place of the present one."""
         keys = Keys(event)
         reply = await self.call(
-            redis_lua.PUBLISH,
+            redis_lua_recovery.PUBLISH,
             [keys.meta, keys.staging, keys.channel],
             expected or "",
             epoch,

@@ -1,4 +1,5 @@
-"""What runs inside Redis: every script is one step that nobody sees half of.
+"""What runs inside Redis: every script is one step that nobody sees half of.  Those by which a log is restored
+are in :mod:`afeed.livelog.redis_lua_recovery`.
 
 An event has these keys, all with the hash tag ``{slug}``:
 
@@ -28,7 +29,8 @@ import attrs
 
 from afeed.core.change import STORED_AT_LENGTH
 
-_COMMON = """
+#: What every script begins with that looks at an event.
+COMMON = """
 local function int(number) return string.format('%.0f', number) end
 
 local function open(meta)
@@ -71,7 +73,8 @@ local function save(s)
 end
 """
 
-_WRITING = """
+#: What those add that record changes.
+WRITING = """
 local ZERO = string.rep('\\0', 8)
 
 -- What one append would write; nothing is written before commit.
@@ -274,95 +277,6 @@ save(s)
 return int(s.bytes) .. ' ' .. (s.base < upto and '1' or '0')
 """
 
-# KEYS: meta.  ARGV: expected epoch, expected head.  Reply: "ok" | "moved".
-# Appends are refused from now on, until a new epoch is published.
-_CLOSE = """
-local s = open(KEYS[1])
-if not s or s.epoch ~= ARGV[1] or s.head ~= tonumber(ARGV[2]) then return 'moved' end
-redis.call('HSET', KEYS[1], 'run', '-')
-return 'ok'
-"""
-
-# KEYS: staging set.  ARGV: keys prefix, run.  Reply: "ok".
-_STAGE = """
-redis.call('SADD', KEYS[1], ARGV[1])
-redis.call('HSET', ARGV[1] .. 'meta', 'epoch', 'unfinished', 'run', ARGV[2], 'keys', ARGV[1],
-           'base', '0', 'bytes', '0', 'ancestors', '[]')
-return 'ok'
-"""
-
-# KEYS: meta.  ARGV: expected epoch, keep above, packed: per change seq, the first letter of its kind ("-" for
-# one that is redacted), id key, version key, order, body.
-# Reply: "ok" | "moved".
-_RESTORE = """
-local s = open(KEYS[1])
-if not s or s.epoch ~= ARGV[1] then return 'moved' end
-local keep, packed = tonumber(ARGV[2]), ARGV[3]
-local KINDS = {p = 'post', r = 'remove', g = 'gap', ['-'] = 'redacted'}
-
-local function empty(upto)
-  redis.call('DEL', s.log)
-  s.base, s.head, s.bytes = upto, upto, 0
-end
-
-local changes, ids, at = {}, {}, 1
-while at <= #packed do
-  local change = {struct.unpack('>I8c1c16c16c8I4c0', packed, at)}
-  changes[#changes + 1], at = change, change[7]
-  if change[2] ~= '-' then ids[#ids + 1] = change[3] end
-end
-local o = session(s)
-look_up(o, ids)
-for _, change in ipairs(changes) do
-  local seq, kind, id, version, order, body = unpack(change)
-  kind = KINDS[kind]
-  if seq > s.head + #o.bodies + 1 then
-    commit(o)
-    local known = o.known
-    o = session(s)
-    o.known = known
-    empty(seq - 1)
-  end
-  if seq == s.head + #o.bodies + 1 then
-    if seq <= keep then
-      -- Its body is not kept, and those below it neither.
-      if s.base < s.head then empty(s.head) end
-      note(o, seq, kind, id, version, order)
-      s.base, s.head = seq, seq
-    else
-      add(o, kind, id, version, order, body)
-    end
-  end
-end
-commit(o)
-drop(s, keep)
-save(s)
-return 'ok'
-"""
-
-# KEYS: meta, staging set, channel.  ARGV: expected epoch or "", new epoch, ancestors, run, keys prefix for an
-# empty log, keys prefix of what was staged or "".  Reply: "ok" | "moved".
-_PUBLISH = """
-local s = open(KEYS[1])
-if (s and s.epoch or '') ~= ARGV[1] then return 'moved' end
-if ARGV[6] ~= '' then
-  if redis.call('EXISTS', ARGV[6] .. 'meta') == 0 then return 'moved' end
-  if s then redis.call('UNLINK', s.log, s.items, s.versions) end
-  redis.call('RENAME', ARGV[6] .. 'meta', KEYS[1])
-  redis.call('SREM', KEYS[2], ARGV[6])
-elseif not s then
-  redis.call('HSET', KEYS[1], 'keys', ARGV[5], 'base', '0', 'bytes', '0')
-end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'ancestors', ARGV[3], 'run', ARGV[4])
--- What others staged is of no use any more, and what they left when they died never was.
-for _, keys in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  redis.call('UNLINK', keys .. 'meta', keys .. 'log', keys .. 'items', keys .. 'versions')
-end
-redis.call('DEL', KEYS[2])
-redis.call('PUBLISH', KEYS[3], ARGV[2] .. ' -')
-return 'ok'
-"""
-
 
 @attrs.frozen
 class Script:
@@ -378,14 +292,10 @@ def script(*parts: str) -> Script:
     return Script(source, sha1(source, usedforsecurity=False).hexdigest())
 
 
-APPEND = script(_COMMON, _WRITING, _APPEND)
-READ = script(_COMMON, _READ)
-STATE = script(_COMMON, _STATE)
-TRIM = script(_COMMON, _TRIM)
-CLOSE = script(_COMMON, _CLOSE)
-STAGE = script(_STAGE)
-RESTORE = script(_COMMON, _WRITING, _RESTORE)
-PUBLISH = script(_COMMON, _PUBLISH)
+APPEND = script(COMMON, WRITING, _APPEND)
+READ = script(COMMON, _READ)
+STATE = script(COMMON, _STATE)
+TRIM = script(COMMON, _TRIM)
 
 #: Loaded into every server before its first use.
-ALL = (APPEND, READ, STATE, TRIM, CLOSE, STAGE, RESTORE, PUBLISH)
+ALL = (APPEND, READ, STATE, TRIM)
