@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from tests.chaos.nodes import Nodes
+from tests.chaos.reading import Reading
 from tests.chaos.table import Row, scenario
 from tests.chaos.ways import direct
 from tests.servers.afeed import AfeedServer
@@ -39,8 +40,7 @@ class Leading:
         self.longest = 0.0
         self._x = x
         self._posted: list[str] = []
-        self._found: list[str] = []
-        self._cursor = "0"
+        self._reading = Reading()
 
     # -- X
 
@@ -51,17 +51,8 @@ class Leading:
 
     def recorded(self, node: AfeedServer) -> list[str]:
         """The posts of X in the log, in its order, with what ``node`` has to add to what was read before."""
-        while True:
-            answer = node.updates(self._cursor)
-            self.account.holds(answer["gap"] is None, f"a gap was told: {answer['gap']}")
-            self._found += [
-                change["item"]["text"]
-                for change in answer["changes"]
-                if change["type"] == "item.posted" and change["item"]["source"] == "x"
-            ]
-            self._cursor = answer["cursor"]
-            if not answer["more"]:
-                return self._found
+        self._reading.read(node)
+        return self._reading.texts("x")
 
     def wait_for(self, text: str, node: AfeedServer) -> None:
         wait_until(lambda: text in self.recorded(node), f"{text!r} to be recorded")
@@ -74,8 +65,13 @@ class Leading:
 
     def difference(self) -> tuple[Counter[str], Counter[str]]:
         """What of X is missing in the log, and what is in it too often."""
-        expected, found = Counter(self._posted), Counter(self._found)
+        expected, found = Counter(self._posted), Counter(self._reading.texts("x"))
         return expected - found, found - expected
+
+    @property
+    def gaps(self) -> list[object]:
+        """Those that whoever reads the log from its beginning was told."""
+        return self._reading.gaps
 
     # -- who leads
 
@@ -200,6 +196,7 @@ def leader_row(rounds: int, long: bool, seed: int) -> Row:
             few = f"only {verdict.accepted} items were accepted"
             nodes.account.holds(verdict.accepted >= LEAST_A_ROUND * rounds, few)
             leading.recorded(third)
+            nodes.account.holds(not leading.gaps, f"gaps were told: {leading.gaps[:3]}")
             return _row(leading, verdict.row("leader killed, leader paused", seed, leading.faults))
     finally:
         x.close()
