@@ -201,7 +201,21 @@ class RunnerTests(SynchronousTestCase):
             self.assertIn(name, output.getvalue())
 
 
+#: Every promise has a scenario that breaks what it is about.  One that is not found any more proves nothing.
+REQUIRED = {
+    *("clients", "clients-nodes", "controls", "disks", "fail-points", "fuzz", "hints", "kills", "leader"),
+    *("nodes-redis", "rolling-restart", "slow", "soak", "sql", "torn", "upstream"),
+    *("redis-accept-then-close", "redis-crash", "redis-cut-off", "redis-evicting", "redis-failover"),
+    *("redis-flush", "redis-hang", "redis-lagging-failover", "redis-lost-second", "redis-maxmemory"),
+    *("redis-password", "redis-refill", "redis-restart", "redis-silence", "redis-slow", "redis-too-slow"),
+    "redis-wipe",
+}
+
+
 class RegistryTests(SynchronousTestCase):
+    def test_none_is_missing_and_none_is_unknown_here(self) -> None:
+        self.assertEqual(set(scenarios()), REQUIRED)
+
     def test_two_modules_cannot_take_the_same_name(self) -> None:
         for name, found in scenarios().items():
 

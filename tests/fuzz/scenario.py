@@ -20,4 +20,4 @@ def _row(result: Result, seed: int) -> Row:
     remarks = [f"case {crash.case} ({crash.kept}): {crash.error.splitlines()[-1]}" for crash in result.crashes]
     if result.grown_kb > MAX_GROWTH_KB:
         remarks.append(f"memory grew by {result.grown_kb} KB")
-    return Row(f"fuzz {result.name}", seed, result.cases, 0, 0, 0, 0, "; ".join(remarks))
+    return Row(f"fuzz {result.name}", seed, result.cases, 0, 0, 0, 0, "; ".join(remarks), counted=False)
