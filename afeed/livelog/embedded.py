@@ -23,6 +23,7 @@ from afeed.core.draft import Draft, prepare
 from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
 from afeed.core.health import Check
 from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
+from afeed.livelog.chores import Chores
 from afeed.livelog.database import Database
 from afeed.livelog.database_events import State
 from afeed.livelog.embedded_restore import EmbeddedRestoring
@@ -38,14 +39,8 @@ FILE = "live.sqlite3"
 #: How many changes per event are read into memory at start; older ones come from the file when asked for.
 PRELOAD = 500
 
-#: How often, in seconds, a witness that did not answer is asked again, and a log in trouble tries to write.
+#: How often, in seconds, a witness that did not answer is asked again.
 RETRY_SECONDS = 2.0
-
-#: How often, in seconds, the thread looks whether the file is still there.
-LOOK_SECONDS = 1.0
-
-#: How soon after a removal, in seconds, its text is out of every file.
-TIDY_SECONDS = 1.0
 
 
 @implementer(ILiveLog)
@@ -76,6 +71,7 @@ class EmbeddedLog:
         self._window_size = window
         self._max_log_bytes = max_log_bytes
         self._writer = Writer(reactor, self._open, self._settled)
+        self._chores = Chores(self._writer, reactor)
         self._windows: dict[str, Window] = {}
         self._ancestors: dict[str, tuple[Ancestor, ...]] = {}
         self._bytes: dict[str, int] = {}
@@ -86,11 +82,6 @@ class EmbeddedLog:
         self._filling: set[str] = set()
         self._waiting = Waiting(reactor, lambda: "the live log is being filled from what the archive remembers")
         self._retries: dict[str, IDelayedCall] = {}
-        self._probe_call: IDelayedCall | None = None
-        self._tidy_call: IDelayedCall | None = None
-        self._look_call: IDelayedCall | None = None
-        #: What the last look found.
-        self._absence: str | None = None
         #: Events of which the disk may have lost what was recorded last.
         self._doubted: set[str] = set()
         self._running = False
@@ -107,6 +98,7 @@ class EmbeddedLog:
     async def _start(self, events: Sequence[str], witnesses: Sequence[IWitness]) -> None:
         await self._writer.start()
         self._running = True
+        self._chores.start()
         try:
             if await self._writer.read(lambda database: database.unfinished):
                 self._doubted.update(events)
@@ -115,8 +107,7 @@ class EmbeddedLog:
                 await self._settle(event, witnesses, heard[event])
             # What a process that was killed had removed may still be in the write-ahead log, too.
             if not await self._writer.read(Database.conclude):
-                self._tidy_soon()
-            self._look_soon()
+                self._chores.tidy_soon()
         except BaseException:
             await self.stop()
             raise
@@ -141,7 +132,7 @@ class EmbeddedLog:
             self._doubted.discard(event)
             if outcome.changed or event not in self._windows:
                 await self._load(event)
-                self._tidy_soon()
+                self._chores.tidy_soon()
         finally:
             self._filling.discard(event)
             self._waiting.look()
@@ -196,10 +187,7 @@ class EmbeddedLog:
         for call in self._retries.values():
             call.cancel()
         self._retries.clear()
-        for pending in (self._probe_call, self._tidy_call, self._look_call):
-            if pending is not None:
-                pending.cancel()
-        self._probe_call = self._tidy_call = self._look_call = None
+        self._chores.stop()
         self._waiting.refuse()
         return self._writer.stop()
 
@@ -243,7 +231,7 @@ class EmbeddedLog:
                 self._windows[event].extend(changes)
                 self._changed[event] = None
             if any(change.type == REMOVED for change in changes):
-                self._tidy_soon()
+                self._chores.tidy_soon()
 
         def refused(failure: Failure) -> Failure:
             if failure.check(LogFull):
@@ -257,8 +245,8 @@ class EmbeddedLog:
         changed, self._changed = self._changed, {}
         for event in changed:
             self._tell(event)
-        if self._writer.trouble is not None and self._probe_call is None and self._running:
-            self._probe_call = self._reactor.callLater(RETRY_SECONDS, self._probe)
+        if self._writer.trouble is not None:
+            self._chores.probe_soon()
 
     def _tell(self, event: str) -> None:
         for watcher in self._watchers:
@@ -266,44 +254,6 @@ class EmbeddedLog:
                 watcher(event)
             except Exception:
                 self._log.failure("A listener failed on a change of {event}; the others are told", event=event)
-
-    def _probe(self) -> None:
-        """See whether the trouble is over, so that health tells it even when nobody appends."""
-        self._probe_call = None
-        self._writer.write(Database.touch).addErrback(lambda failure: failure.trap(LogUnavailable))
-
-    def _look_soon(self) -> None:
-        """Look after the file, in the thread: a disk that hangs would hold up the reactor."""
-        if self._look_call is None and self._running:
-            self._look_call = self._reactor.callLater(LOOK_SECONDS, self._look)
-
-    def _look(self) -> None:
-        self._look_call = None
-
-        def looked(found: str | Failure | None) -> None:
-            if not isinstance(found, Failure):
-                self._absence = found
-            self._look_soon()
-
-        if self._writer.stuck:
-            # One look is on its way, and others would only queue up behind it.
-            self._look_soon()
-        else:
-            self._writer.read(Database.absence).addBoth(looked)
-
-    def _tidy_soon(self) -> None:
-        """Removed text is still in the write-ahead log.  All removals of a second share the work."""
-        if self._tidy_call is None and self._running:
-            self._tidy_call = self._reactor.callLater(TIDY_SECONDS, self._tidy)
-
-    def _tidy(self) -> None:
-        self._tidy_call = None
-
-        def again(result: bool | Failure) -> None:
-            if result is not True:
-                self._tidy_soon()
-
-        self._writer.read(Database.tidy).addBoth(again)
 
     def trim(self, event: str, upto: int) -> Deferred[None]:
         def work(database: Database) -> tuple[int, bool]:
@@ -366,7 +316,7 @@ class EmbeddedLog:
                 "The disk that holds data_dir does not answer, so the live log cannot be written: look at the "
                 "disk."
             )
-        trouble = self._absence or self._writer.trouble
+        trouble = self._chores.absence or self._writer.trouble
         if trouble is not None:
             return (
                 f"The live log cannot be written ({trouble}): look at the disk that holds data_dir. Sources "

@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 from afeed.core.draft import Removed
 from afeed.core.errors import LogDefect, LogUnavailable, LogUnusable
 from afeed.interfaces import Position
-from afeed.livelog import embedded, writer
+from afeed.livelog import chores, embedded, writer
 from afeed.livelog.database import Database
 from afeed.livelog.embedded import FILE, EmbeddedLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
@@ -315,7 +315,7 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
 
     async def test_a_disk_that_hangs_is_looked_at_once_and_no_more(self) -> None:
         self.patch(writer, "PATIENCE_SECONDS", 0.05)
-        self.patch(embedded, "LOOK_SECONDS", 0.01)
+        self.patch(chores, "LOOK_SECONDS", 0.01)
         log = await self.open()
         hanging = threading.Event()
         stuck = log._writer.read(lambda db: hanging.wait(20))
