@@ -105,8 +105,12 @@ class Link(Generic[C]):
         return stopped
 
     def abort(self, why: str) -> None:
-        """Drop the connection, as one that cannot be trusted any more, because of ``why``; another is made at
-        once."""
+        """Drop the connection, as one that cannot be trusted any more, because of ``why``; without one nothing
+        happens.
+
+        Returns before it has ended, which takes until the next turn of the reactor.  Another is made within
+        ``FIRST_WAIT_SECONDS`` of that if this one was up, else as after any attempt that failed.
+        """
         if self._connection is not None:
             self._why = why
             self._connection.abort()

@@ -51,6 +51,7 @@ class Hints:
 
     @property
     def up(self) -> bool:
+        """Whether hints come at the moment."""
         return self._link.up
 
     @property
@@ -59,6 +60,8 @@ class Hints:
         return self._link.trouble if self._link.since is not None else None
 
     def start(self, events: Sequence[str]) -> None:
+        """Begin to listen for ``events``.  Returns at once, and nobody need wait: until :attr:`up` is true, and
+        whenever it is not, no hints come."""
         self._events = tuple(events)
         self._link.start()
 

@@ -26,8 +26,13 @@ _META = re.compile(rb"afeed:\{([a-z0-9-]{1,64})\}:meta\Z")
 
 
 class RedisReader:
-    """The log in the Redis at ``url``.  Everything may fail with
-    :class:`~afeed.core.errors.LogUnavailable`."""
+    """The log in the Redis at ``url``.
+
+    Everything but :meth:`close` returns with the server's answer.  It raises
+    :class:`~afeed.core.errors.LogUnavailable` when that is an error, when the connection ends, and when a
+    question is not answered within :data:`~afeed.livelog.redis_commands.COMMAND_SECONDS`.  Cancelling ends the
+    wait and leaves the connection usable.
+    """
 
     def __init__(self, url: str, reactor: Any) -> None:
         self._address = parse_redis_url(url)
@@ -35,7 +40,7 @@ class RedisReader:
         self._wire: RedisWire | None = None
 
     async def open(self) -> None:
-        """Connect and log in."""
+        """Connect and log in; returns when the server has accepted that."""
         address = self._address
         try:
             self._wire = await Connector(address, self._reactor).connect()
@@ -46,12 +51,13 @@ class RedisReader:
             raise LogUnavailable(f"Redis at {address} cannot be used: {error}") from error
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Give the connection up, at once; what is still asked fails."""
         if self._wire is not None:
             self._wire.abort()
 
     async def events(self) -> dict[str, int]:
-        """The slug and the head of every event."""
+        """The slug and the head of every event, once all keys have been looked through, which takes a while in
+        a Redis that is shared with much else."""
         slugs: set[str] = set()
         cursor = b"0"
         while True:
@@ -64,7 +70,7 @@ class RedisReader:
         return {name: state.head for name, state in zip(names, states, strict=True) if state is not None}
 
     async def nodes(self) -> int:
-        """How many nodes listen for new changes at the moment."""
+        """How many nodes listened for new changes when the server answered."""
         channels = await self._commands.send("PUBSUB", "CHANNELS", "afeed:{*}:head")
         if not channels:
             return 0
@@ -72,10 +78,12 @@ class RedisReader:
         return max(int(count) for count in counts[1::2])
 
     async def take(self, event: str, after: int, put: Callable[[Change], object]) -> Taken | None:
-        """Give ``put`` every change above ``after``, in order.  None when the log knows nothing of the event.
+        """Give ``put`` every change above ``after``, in order, as the pages come.  Returns when the head has been
+        reached; None when the log knows nothing of the event.
 
         Nothing that happened after the last page was read is in what was put, but a change may be as it was
-        before one that follows removed it.  Fails with :class:`Moved` when it must be done anew.
+        before one that follows removed it.  Raises :class:`Moved` when it must be done anew, after some may have
+        been put.
         """
         # First of all: a source may have read further than the last page, never less far.
         positions = await self._commands.positions(event)
