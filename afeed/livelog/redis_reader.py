@@ -78,12 +78,12 @@ class RedisReader:
         return max(int(count) for count in counts[1::2])
 
     async def take(self, event: str, after: int, put: Callable[[Change], object]) -> Taken | None:
-        """Give ``put`` every change above ``after``, in order, as the pages come.  Returns when the head has been
-        reached; None when the log knows nothing of the event.
+        """Give ``put`` every change above ``after``, in order, as the pages come.  Returns when the head has
+        been reached; None when the log knows nothing of the event.
 
         Nothing that happened after the last page was read is in what was put, but a change may be as it was
-        before one that follows removed it.  Raises :class:`Moved` when it must be done anew, after some may have
-        been put.
+        before one that follows removed it.  Raises :class:`Moved` when it must be done anew, after some may
+        have been put.
         """
         # First of all: a source may have read further than the last page, never less far.
         positions = await self._commands.positions(event)
