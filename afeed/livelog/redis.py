@@ -178,11 +178,14 @@ class RedisLog:
     def _usable(self, event: str, patience: float) -> Deferred[Commands]:
         """Fires with the commands once ``event`` may be written; fails when that takes longer than
         ``patience`` seconds."""
-        return self._waiting.until(lambda: self._ready(event), patience if self._running else 0)
+        return self._until(lambda: self._ready(event), patience)
 
     def _reachable(self, patience: float) -> Deferred[Commands]:
         """The same for what belongs to no event, also while the logs are being restored."""
-        return self._waiting.until(lambda: None if self._care is None else self._care.commands, patience)
+        return self._until(lambda: None if self._care is None else self._care.commands, patience)
+
+    def _until(self, ready: Callable[[], Commands | None], patience: float) -> Deferred[Commands]:
+        return self._waiting.until(ready, patience if self._running else 0)
 
     def _hint(self, event: str, epoch: str, head: int | None) -> None:
         if self._care is not None:

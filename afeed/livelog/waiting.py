@@ -19,7 +19,7 @@ class Waiting:
     def __init__(self, clock: IReactorTime, why: Callable[[], str]) -> None:
         self._clock = clock
         self._why = why
-        self._waiters: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+        self._waiters: dict[Deferred[Any], Callable[[], Any]] = {}
 
     def until(self, ready: Callable[[], T | None], patience: float) -> Deferred[T]:
         """Fires with what ``ready`` gives as soon as that is not None; fails with
@@ -31,7 +31,7 @@ class Waiting:
         if patience <= 0:
             return fail(LogUnavailable(self._why()))
         waiter: Deferred[T] = Deferred(self._leave)
-        self._waiters.append((ready, waiter))
+        self._waiters[waiter] = ready
 
         def late(result: object, seconds: float) -> NoReturn:
             raise LogUnavailable(self._why())
@@ -39,19 +39,19 @@ class Waiting:
         return waiter.addTimeout(patience, self._clock, late)
 
     def _leave(self, leaving: Deferred[Any]) -> None:
-        self._waiters = [(ready, waiter) for ready, waiter in self._waiters if waiter is not leaving]
+        self._waiters.pop(leaving, None)
 
     def look(self) -> None:
         """Something has changed: see who need not wait any longer."""
-        for ready, waiter in tuple(self._waiters):
+        for waiter, ready in tuple(self._waiters.items()):
             # Whoever was before may have cancelled this one, or changed everything back.
             if not waiter.called and (found := ready()) is not None:
-                self._leave(waiter)
+                del self._waiters[waiter]
                 waiter.callback(found)
 
     def refuse(self) -> None:
         """Waiting is of no use any more."""
-        waiters, self._waiters = self._waiters, []
-        for _, waiter in waiters:
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters:
             if not waiter.called:
                 waiter.errback(LogUnavailable(self._why()))

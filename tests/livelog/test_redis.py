@@ -415,6 +415,12 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         for refused in waiting:
             self.assertIsInstance(self.failureResultOf(refused).value, LogUnavailable)
 
+    async def test_after_stop_nobody_waits_for_a_redis_that_will_not_come_back(self) -> None:
+        log = await self.open()
+        await self.close(log)
+        for asked in (log.position("e", "x"), log.lease.release("a 1"), log.append("e", None, [post(1)])):
+            self.failureResultOf(asked, LogUnavailable)
+
     async def test_stop_sends_what_can_be_sent(self) -> None:
         log = await self.open()
         waiting = [log.append("e", None, [post(n)]) for n in range(1, 4)]
