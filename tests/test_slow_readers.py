@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from random import SystemRandom
+from types import FrameType
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from afeed.transports.audience import Viewer
+from afeed.transports.outlet import DirectOutlet
 from tests.chaos.slow import BOUND_KB, BRIEF, SHARED_MB, SHORT, hold, interval, others_row
+from tests.transports.test_audience import Hall
+from tests.transports.test_outlet import FakeTransport
+from tests.transports.viewing import Pipe
+
+TraceFunction = Callable[[FrameType, str, object], Any]
 
 
 class SlowReaderTests(TestCase):
@@ -43,3 +53,42 @@ class IntervalTests(SynchronousTestCase):
     def test_few_values_tell_nothing_more_than_their_extremes(self) -> None:
         self.assertEqual(interval([3.0]), (3.0, 3.0))
         self.assertEqual(interval([5.0, 1.0, 3.0]), (1.0, 5.0))
+
+
+class EffortTests(SynchronousTestCase):
+    """What a change costs, counted in steps, on which other programs of the machine have no influence."""
+
+    def steps(self, slow: int) -> int:
+        """How many lines are executed for one change, with three viewers who read and so many who do not."""
+        hall = Hall(window=1000)
+        self.addCleanup(hall.hub.stop)
+        readers = [hall.watch() for _ in range(3)]
+        for number in range(slow):
+            if number % 2:
+                hall.watch(room=60)
+                continue
+            transport = FakeTransport(1000, 30)
+            viewer = Viewer(hall.audience, Pipe(), transport.unregisterProducer)
+            viewer.outlet = DirectOutlet(transport, viewer._drained)
+            viewer.start(None)
+        hall.post(1)
+        hall.post(1)
+        self.assertEqual(len(hall.audience), 3 + slow)
+        steps: list[str] = []
+
+        def note(frame: FrameType, event: str, argument: object) -> TraceFunction:
+            steps.append(event)
+            return note
+
+        before = sys.gettrace()
+        sys.settrace(note)
+        try:
+            hall.post(1)
+        finally:
+            sys.settrace(before)
+        self.assertEqual([reader.seqs() for reader in readers], [[1, 2, 3]] * 3)
+        self.assertEqual(hall.delivered[-1], (1, 3))
+        return len(steps)
+
+    def test_a_change_costs_the_same_however_many_do_not_read(self) -> None:
+        self.assertEqual(self.steps(200), self.steps(0))
