@@ -10,6 +10,7 @@ from typing import Any
 
 from afeed.configuration.positions import Positions, positions
 from afeed.configuration.problems import ConfigurationError, Problem
+from afeed.core.schedule.nesting import has_long_key
 
 MAX_BYTES = 1_000_000
 
@@ -48,6 +49,8 @@ def read_document(path: Path, file: str) -> tuple[dict[str, Any], Positions]:
         raise failure(f"is not UTF-8 (byte 0x{source[error.start]:02x}); save it as UTF-8", line) from None
     if not text.strip():
         raise failure("is empty; it needs at least one [[events]] table")
+    if has_long_key(text):
+        raise failure("is not valid TOML for afeed: a key has more than a hundred parts")
     try:
         return tomllib.loads(text), positions(source)
     except RecursionError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from afeed import config
 from tests.configuration.files import EVENT, ConfigurationTestCase, without_privileges
 
@@ -50,6 +52,18 @@ class FileTests(ConfigurationTestCase):
         self.assertIn("nested too deep", self._line())
         self.write("a = " + "9" * 10_000)
         self.assertIn("is not valid TOML", self._line())
+
+    def test_a_key_of_thousands_of_parts_takes_neither_time_nor_memory(self) -> None:
+        for text in (
+            "a." * 300_000 + "a = 1\n",
+            "[accounts" + ".s.t" * 200_000 + "]\n",
+            "x = {" + "a." * 9_000 + "a = 1}\n",
+        ):
+            self.write(text)
+            began = time.process_time()
+            error = self.assertRaises(config.ConfigurationError, config.load, self.path, {})
+            self.assertLess(time.process_time() - began, 2.0)
+            self.assertIn("a key has more than a hundred parts", str(error))
 
     def test_bytes_that_are_not_utf_8(self) -> None:
         self.write(b'[server]\r\nname = "caf\xe9"\n')

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from afeed.core.schedule.limits import MAX_DEPTH
 from afeed.core.schedule.problems import BadSchedule
+
+_LONG_KEY = re.compile(r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*+\.[ \t]*+){100}""")
+
+
+def has_long_key(text: str) -> bool:
+    """Whether there is a key of more than a hundred parts in this TOML: each is a table in a table, and for
+    thousands Python's parser takes minutes and gigabytes.  Prose is not written so."""
+    return _LONG_KEY.search(text) is not None
 
 
 def too_deep() -> BadSchedule:

@@ -37,7 +37,7 @@ from afeed.core.schedule.collector import Collector, Row, ends, person
 from afeed.core.schedule.encoding import decoded
 from afeed.core.schedule.formats import TOML
 from afeed.core.schedule.model import Reading, Speaker
-from afeed.core.schedule.nesting import refuse_depth, too_deep
+from afeed.core.schedule.nesting import has_long_key, refuse_depth, too_deep
 from afeed.core.schedule.problems import BadSchedule, Wrong, quoted
 
 _TEXT, _FLAG, _LIST, _MOMENT, _NUMBER = (
@@ -86,8 +86,6 @@ _TALK = {
 }
 _SPEAKER = {"name": _TEXT, "handle": _TEXT, "handles": _LIST, "url": _TEXT}
 _LONGEST_MINUTES = 31 * 24 * 60
-#: A key of hundreds of parts, for which the parser would take very long.  Prose is not written so.
-_LONG_KEY = re.compile(r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*+\.[ \t]*+){100}""")
 _LISTED = re.compile(r"^[ \t]*\[\[", re.MULTILINE)
 _MOST_LISTED = limits.MAX_TALKS + 2 * limits.MAX_ROOMS
 _AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -129,7 +127,7 @@ def read_table(data: bytes, zone: ZoneInfo) -> Reading:
 
 
 def _document(text: str) -> dict[str, Any]:
-    if _LONG_KEY.search(text):
+    if has_long_key(text):
         raise too_deep()
     if len(_LISTED.findall(text)) > _MOST_LISTED:
         raise BadSchedule([f"it has more than {limits.MAX_TALKS:,} talks; is it the schedule of one event?"])
