@@ -159,9 +159,9 @@ class Extent(NamedTuple):
     limit: float
 
 
-LONG = Extent(readers=400, slow=100, rate=100, count=1200, rounds=10, most_rounds=24, limit=MOST_RATIO)
+LONG = Extent(readers=400, slow=100, rate=60, count=540, rounds=12, most_rounds=30, limit=MOST_RATIO)
 #: So few posts show only whether the slow ones are slow, and whether the others wait for them.
-BRIEF = Extent(readers=40, slow=10, rate=100, count=400, rounds=1, most_rounds=1, limit=100.0)
+BRIEF = Extent(readers=40, slow=10, rate=100, count=700, rounds=1, most_rounds=1, limit=100.0)
 
 
 class Round(NamedTuple):
@@ -212,9 +212,8 @@ def sleepers(server: AfeedServer, count: int) -> Iterator[None]:
         yield
 
 
-def play(server: AfeedServer, feeder: Feeder, extent: Extent, slow: int) -> Round:
-    """One round with ``slow`` viewers who do not read; raises :class:`AssertionError` when these were cut
-    off."""
+def play(server: AfeedServer, feeder: Feeder, extent: Extent, slow: int) -> Round | None:
+    """One round with ``slow`` viewers who do not read; None when it took so long that these were cut off."""
     readers, count = extent.readers, extent.count
     viewers = Viewers(server.port, f"/{SLUG}/ws", readers)
     try:
@@ -225,12 +224,14 @@ def play(server: AfeedServer, feeder: Feeder, extent: Extent, slow: int) -> Roun
             wait_until(lambda: metric(server, "afeed_log_head") >= head + count, "all posts to be recorded", 60)
             used = cpu_seconds(server) - used
             written = metric(server, DELIVERIES) - written
-            assert metric(server, "afeed_viewers") >= readers + slow, "the slow viewers were cut off already"
+            cut_off = metric(server, "afeed_viewers") < readers + slow
             # Another connection is answered after all that was written before it.
             Viewers(server.port, f"/{SLUG}/ws", 1).close()
             received = viewers.finish()
     finally:
         viewers.close()
+    if cut_off:
+        return None
     found = [(one[id_] - at) / 1e6 for one in received for id_, at in sent.items() if id_ in one]
     missed = readers * count - len(found)
     taken = max(0.0, written - readers * count) / (slow * count) if slow else 0.0
@@ -252,17 +253,23 @@ def interval(values: Sequence[float], doubt: float = DOUBT) -> tuple[float, floa
 
 
 def compare(extent: Extent, seed: int) -> list[Pair]:
-    """Rounds without and with slow viewers in turn, in an order of chance within each pair."""
+    """Rounds without and with slow viewers in turn, in an order of chance within each pair; raises
+    :class:`AssertionError` when the machine is so busy that half of them take too long."""
     rng = Random(seed)
     pairs: list[Pair] = []
+    tried = 0
     with fed_server() as (server, feeder):
         play(server, feeder, extent._replace(count=extent.count // 4), 0)  # warm
         while len(pairs) < extent.rounds or (len(pairs) < extent.most_rounds and _undecided(pairs, extent)):
             order = [0, extent.slow]
             rng.shuffle(order)
+            tried += 1
             rounds = {slow: play(server, feeder, extent, slow) for slow in order}
-            pairs.append(Pair(rounds[0], rounds[extent.slow]))
-            print(pairs[-1], flush=True)
+            without, with_them = rounds[0], rounds[extent.slow]
+            if without is not None and with_them is not None:
+                pairs.append(Pair(without, with_them))
+                print(pairs[-1], flush=True)
+            assert tried <= 2 * len(pairs) + 5, "a round takes too long on this machine at the moment"
     return pairs
 
 
@@ -299,7 +306,7 @@ def others_row(extent: Extent, seed: int) -> Row:
 @scenario("slow", "viewers who stop reading: their memory, what they miss, what the others notice")
 def slow_readers(long: bool, seed: int) -> list[Row]:
     # In the long form they stop for longer than afeed waits for them, and are cut off.
-    row, held = hold(100, 1000, 40.0, seed) if long else hold(*SHORT, seed)
+    row, held = hold(100, 500, 40.0, seed) if long else hold(*SHORT, seed)
     note = (
         f"{held.viewers} viewers stopped reading while {held.megabytes:.0f} MB came, and took {held.taken:.0%} "
         f"at once: {held.kb_each:.0f} KB each (at most {BOUND_KB}, and {SHARED_MB} MB for all)"
