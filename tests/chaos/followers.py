@@ -45,7 +45,7 @@ class Follower(threading.Thread):
     :ivar void: how many changes it was given that are not part of the record any more, because a new epoch took
         their numbers back and it was told so; ``seqs`` and ``digests`` do not have them.
     :ivar byes: the goodbyes; ``absences``: how long it took after each until something came again (seconds).
-    :ivar cuts: how often a connection ended otherwise, not counting its own hops.
+    :ivar cut_by: what ended each connection that ended otherwise, not counting its own hops.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class Follower(threading.Thread):
         self.gaps: list[Message] = []
         self.byes: list[Goodbye] = []
         self.absences: list[float] = []
-        self.connections = self.cuts = self.void = 0
+        self.connections = self.void = 0
+        self.cut_by: list[str] = []
         self._rng = Random(seed)
         self._left_at: float | None = None
         self._stopping = threading.Event()
@@ -128,8 +129,9 @@ class Follower(threading.Thread):
             pause = 0.05
             try:
                 pause = self._follow(way)
-            except FAULTS:
-                self.cuts += not self._stopping.is_set()
+            except FAULTS as error:
+                if not self._stopping.is_set():
+                    self.cut_by.append(f"{self.transport}: {error!r}")
             finally:
                 if self._socket is not None:
                     self._socket.close()

@@ -48,6 +48,9 @@ class Rolling:
     def byes(self) -> int:
         return sum(len(follower.byes) for follower in self.lasting)
 
+    def cuts(self) -> list[str]:
+        return [cut for follower in self.lasting for cut in follower.cut_by]
+
     def away(self) -> list[Follower]:
         return [follower for follower in self.followers if follower.away]
 
@@ -101,11 +104,12 @@ def rolling_row(rounds: int, long: bool, seed: int) -> Row:
         way = through(nginx)
         rolling = Rolling(nodes, way)
         for _ in range(rounds):
-            cuts = sum(follower.cuts for follower in rolling.lasting)
+            for follower in rolling.lasting:
+                follower.cut_by.clear()  # by the kill before
             for node in nodes.servers:
                 rolling.restart(node)
-            cuts = sum(follower.cuts for follower in rolling.lasting) - cuts
-            nodes.account.holds(not cuts, f"{cuts} connections were cut without a goodbye")
+            cuts = rolling.cuts()
+            nodes.account.holds(not cuts, f"{len(cuts)} connections were cut without a goodbye: {cuts[:5]}")
             rolling.kill()
         rolling.goodbyes()
         verdict = nodes.verdict(rolling.publisher, way)

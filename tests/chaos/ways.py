@@ -58,12 +58,16 @@ def ask(
 
 
 def whole_log(way: Way, slug: str) -> list[dict[str, Any]]:
-    """Every change, as clients see it who come this way; raises :class:`AssertionError` when there is a gap."""
+    """Every change, as clients see it who come this way; raises :class:`AssertionError` when there is a gap.
+
+    It asks for pages of a size for which nobody else asks: a cache may give anybody who asks the same again an
+    answer that is a second old.
+    """
     found: list[dict[str, Any]] = []
     cursor, more = "0", True
     with contextlib.closing(way.open()) as connection:
         while more:
-            status, page = ask(connection, f"/{slug}/updates?since={cursor}&wait=0")
+            status, page = ask(connection, f"/{slug}/updates?since={cursor}&wait=0&limit=199")
             assert status == 200, page
             assert page["gap"] is None, page["gap"]
             found += page["changes"]
