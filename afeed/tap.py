@@ -29,6 +29,7 @@ from afeed.core.calendar import Period
 from afeed.core.change import timestamp
 from afeed.core.http import Names
 from afeed.core.polling import Spacing
+from afeed.hangup import HangUp
 from afeed.hub import Hub
 from afeed.interfaces import ILiveLog, ISource
 from afeed.leadership import Leadership
@@ -103,6 +104,8 @@ def makeService(options: Options) -> IService:
 
     runner: Mapping[str, Any] = options.parent or {}
     daemon = runner.get("nodaemon") == 0
+    hang_up = HangUp(options["config"] and Path(options["config"]), os.environ)
+    reactor.callWhenRunning(hang_up.heed, reactor)
     return assemble(
         options.settings,
         reactor,
@@ -111,6 +114,7 @@ def makeService(options: Options) -> IService:
         os.environ,
         _log_stream(runner),
         _refuse_as_daemon if daemon else _refuse,
+        hang_up,
     )
 
 
@@ -143,6 +147,7 @@ def assemble(
     environ: Mapping[str, str],
     log_stream: TextIO | LogFile | None,
     refuse: Callable[[int, str], NoReturn],
+    hang_up: HangUp,
 ) -> Node:
     """Put the parts together; ``afeed.pipeline`` has the picture.  ``log_stream`` receives the log unless
     None."""
@@ -206,6 +211,12 @@ def assemble(
     )
     routes.answer(Health(node.checks, node.ready, stages.viewers, metrics).paths)
     _offer_readings(metrics, hub, strainer, leadership, node)
+    metrics.reading(
+        "afeed_configuration_mistakes",
+        "What SIGHUP last found wrong in the configuration file.",
+        (),
+        lambda: [((), float(hang_up.problems))],
+    )
     return node
 
 
