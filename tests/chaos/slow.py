@@ -6,7 +6,8 @@ import re
 import socket
 import statistics
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import comb
 from pathlib import Path
@@ -73,21 +74,20 @@ def publish(server: AfeedServer, name: str, items: int) -> float:
 def hold(viewers: int, items: int, pause_s: float, seed: int) -> tuple[Row, Held]:
     """Let everybody stop reading for ``pause_s`` while so many large items come, and then read on.
 
-    What that costs is the difference to the same load while everybody reads."""
+    What that costs, connections included, is the difference to the same load while nobody is there."""
     with ExitStack() as stack:
         server = AfeedServer()
         stack.callback(server.close)
         server.start()
+        _meanwhile(time.sleep, server, "fill", FILL)
+        _, usual = _meanwhile(time.sleep, server, "alone", items)
         crowd = Crowd([server.port], server.slug, viewers, seed, STEADY._replace(narrow=1, rich=0), first=None)
         stack.callback(crowd.close)
-        crowd.run(10, lambda: all(viewer.reader.seq is not None for viewer in crowd.viewers))
-        _while_reading(crowd, server, "fill", FILL)
-        _, usual = _while_reading(crowd, server, "read", items)
         crowd.run(CATCH_UP_S, lambda: at_head(crowd, server))
         for viewer in crowd.viewers:
             viewer.stop_reading(pause_s)
         before = metric(server, DELIVERIES)
-        megabytes, most = _while_reading(crowd, server, "unread", items, pause_s)
+        megabytes, most = _meanwhile(crowd.run, server, "unread", items, pause_s)
         taken = (metric(server, DELIVERIES) - before) / (viewers * items)
         held = Held(viewers, megabytes, max(0, most - usual) / viewers, taken)
         crowd.run(CATCH_UP_S, lambda: at_head(crowd, server))
@@ -118,17 +118,17 @@ def at_head(crowd: Crowd, server: AfeedServer) -> bool:
     return all(viewer.reader.seq == head for viewer in crowd.viewers)
 
 
-def _while_reading(
-    crowd: Crowd, server: AfeedServer, name: str, items: int, seconds: float = 0.0
+def _meanwhile(
+    live: Callable[[float], object], server: AfeedServer, name: str, items: int, seconds: float = 0.0
 ) -> tuple[float, int]:
-    """Publish while the crowd does what it does, for ``seconds`` or longer; the megabytes published, and the
-    most memory in KB that the server took meanwhile."""
+    """Publish for ``seconds`` or longer, while ``live(seconds)`` lets time pass for whoever watches; the
+    megabytes published, and the most memory in KB that the server took."""
     published: list[float] = []
     thread = threading.Thread(target=lambda: published.append(publish(server, name, items)), daemon=True)
     thread.start()
-    most, end = 0, crowd.now + seconds
-    while thread.is_alive() or crowd.now < end:
-        crowd.run(0.25)
+    most, end = 0, time.monotonic() + seconds
+    while thread.is_alive() or time.monotonic() < end:
+        live(0.25)
         most = max(most, resident_kb(server.pid))
     thread.join()
     if not published:
