@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
 import time
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random, SystemRandom
+from threading import Thread
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from afeed.archive.store import SqlArchive
 from afeed.core.errors import LogUnavailable
@@ -23,9 +26,12 @@ from afeed.livelog.redis import RedisLog
 from tests.chaos.archived import archived_count
 from tests.chaos.followers import FOLLOWERS, Follower
 from tests.chaos.hints import unhinted
-from tests.chaos.redis_faults import FAULTS, Fault, run_fault
+from tests.chaos.promises import ANSWER_S, RECOVERY_S, SLACK_S
+from tests.chaos.redis_faults import FAULTS, Fault, late, run_fault
+from tests.chaos.redis_scene import Times
 from tests.chaos.refill import COUNTS, refill
 from tests.chaos.table import rendered
+from tests.chaos.watch import Sight, Watch
 from tests.livelog.measure_refill import EVENT, fill
 from tests.livelog.samples import post
 from tests.servers.afeed import AfeedServer
@@ -157,6 +163,112 @@ class HintTests(TestCase):
         row = unhinted(LONG, int(os.environ.get("AFEED_SEED", SystemRandom().randrange(10**6))))
         print(rendered([row]), file=sys.stderr)
         self.assertTrue(row.clean, row)
+
+
+class SlowServer(ThreadingHTTPServer):
+    """Answers as a node does, and page after page when it is told to: ``delays`` has seconds by path."""
+
+    slug = "rehearsal"
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.port = self.server_address[1]
+        self.delays: dict[str, float] = {}
+        self.stalled = False
+        self.status = 200
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: SlowServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        time.sleep(self.server.delays.get(self.path.partition("?")[0], 0.0))
+        checks = {"live_log": {"state": "failed" if self.server.stalled else "ok", "detail": "so it is"}}
+        body = json.dumps({"checks": checks, **({"stalled": True} if self.server.stalled else {})}).encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class WatchTests(SynchronousTestCase):
+    """Whoever looks must not overlook anything."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.server = SlowServer()
+        self.addCleanup(self.server.server_close)
+        thread = Thread(target=self.server.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.shutdown)
+        self.watch = Watch(self.server, long=True)  # type: ignore[arg-type]
+        self.watch.start()
+        self.addCleanup(self.watch.stop)
+        wait_until(lambda: len(self.watch.sights) > 2, "a first look")
+
+    def test_an_answer_that_hangs_is_trouble(self) -> None:
+        self.assertEqual(self.watch.trouble, [])
+        self.server.delays["/rehearsal"] = ANSWER_S + 0.1
+        wait_until(lambda: bool(self.watch.trouble), "the page to be called slow")
+        self.assertRegex(self.watch.trouble[0], r"/rehearsal\S* was answered after 2\.\d s")
+        self.assertGreater(self.watch.slowest, ANSWER_S)
+
+    def test_an_answer_that_is_none_is_trouble(self) -> None:
+        self.server.status = 503
+        wait_until(lambda: bool(self.watch.trouble), "the answers to be noticed")
+        self.assertIn("was answered 503", self.watch.trouble[0])
+
+    def test_what_comes_late_was_not_seen_in_time(self) -> None:
+        def delayed(sight: Sight) -> bool:
+            return sight.stalled and sight.state("live_log") == "failed"
+
+        since = time.monotonic()
+        self.assertIsNone(self.watch.first(since, delayed, 0.2))
+        self.server.stalled = True
+        wait_until(lambda: self.watch.sights[-1].stalled, "the delay to be seen")
+        self.assertIsNone(self.watch.first(since, delayed, 0.2))
+        found = self.watch.first(since, delayed, 60)
+        assert found is not None
+        self.assertEqual(found.detail("live_log"), "so it is")
+
+    def test_who_looks_away_sees_nothing(self) -> None:
+        with self.watch.looks_away():
+            seen = len(self.watch.sights)
+            self.server.status = 503
+            time.sleep(0.2)
+            self.server.status = 200
+            self.assertEqual((len(self.watch.sights), self.watch.trouble), (seen, []))
+        wait_until(lambda: len(self.watch.sights) > seen, "another look")
+
+
+class PromiseTests(SynchronousTestCase):
+    """What is late is told, each by itself, and the long form has no slack."""
+
+    GOOD = Times(red=1.0, told=4.0, polled=4.0, served=4.9, green=9.0, detail="")
+    FAILING = next(fault for fault in FAULTS if fault.turns == "failed")
+
+    def test_in_time(self) -> None:
+        self.assertEqual(late(self.FAILING, self.GOOD, long=True), [])
+
+    def test_each_promise(self) -> None:
+        for missed, words in (
+            ({"served": RECOVERY_S + 0.1}, "service was back 5.1 s after"),
+            ({"green": None}, "not green again"),
+            ({"red": None}, "did not turn failed"),
+            ({"told": None}, "not all viewers that stream"),
+            ({"polled": None}, "no poll was told"),
+        ):
+            (problem,) = late(self.FAILING, self.GOOD._replace(**missed), long=True)
+            self.assertIn(words, problem)
+        busy = self.GOOD._replace(served=RECOVERY_S + SLACK_S - 0.1)
+        self.assertEqual(late(self.FAILING, busy, long=False), [])
 
 
 class ProxyTests(TestCase):

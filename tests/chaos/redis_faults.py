@@ -343,7 +343,7 @@ def run_fault(fault: Fault, long: bool) -> Outcome:
             fault.seconds[long],
             turns=fault.turns,
         )
-        problems = _late(fault, times, long)
+        problems = late(fault, times, long)
         if fault.new_epoch is not None and (scene.epoch() != epoch) != fault.new_epoch:
             problems.append(f"the epoch was {epoch} and is {scene.epoch()}")
         continued = scene.server.updates(f"{epoch}:1", limit=1)
@@ -358,7 +358,7 @@ def run_fault(fault: Fault, long: bool) -> Outcome:
     return Outcome(verdict, times, problems, output, scene.watch.slowest)
 
 
-def _late(fault: Fault, times: Times, long: bool) -> list[str]:
+def late(fault: Fault, times: Times, long: bool) -> list[str]:
     """What came later than is promised, a sentence each."""
     problems = []
     recovery, health, told = (within(promised, long) for promised in (RECOVERY_S, HEALTH_S, TOLD_S))
