@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from tests.chaos.verdict import digest
 from tests.chaos.ways import FAULTS, TIMEOUT_S, Way, direct
-from tests.chaos.wire import LONG_POLL, PARSERS, POLL, SSE, WEBSOCKET, request
+from tests.chaos.wire import LONG_POLL, PARSERS, POLL, SSE, WEBSOCKET, Refused, request
 
 RECEIVE = 1 << 16
 #: How long a poll waits for something new, and how long after it the next one comes (seconds).
@@ -45,7 +45,8 @@ class Follower(threading.Thread):
     :ivar void: how many changes it was given that are not part of the record any more, because a new epoch took
         their numbers back and it was told so; ``seqs`` and ``digests`` do not have them.
     :ivar byes: the goodbyes; ``absences``: how long it took after each until something came again (seconds).
-    :ivar cut_by: what ended each connection that ended otherwise, not counting its own hops.
+    :ivar cut_by: what ended each connection that ended otherwise, not counting its own hops; ``refused``: the
+        status of each answer to an attempt to connect that was none of those hoped for.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Follower(threading.Thread):
         self.absences: list[float] = []
         self.connections = self.void = 0
         self.cut_by: list[str] = []
+        self.refused: list[str] = []
         self._rng = Random(seed)
         self._left_at: float | None = None
         self._stopping = threading.Event()
@@ -129,6 +131,8 @@ class Follower(threading.Thread):
             pause = 0.05
             try:
                 pause = self._follow(way)
+            except Refused as refusal:
+                self.refused.append(str(refusal))
             except FAULTS as error:
                 if not self._stopping.is_set():
                     self.cut_by.append(f"{self.transport}: {error!r}")
