@@ -15,7 +15,7 @@ from tests.servers.process import wait_until
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
-#: Changes in the log when it is lost, in the long form as many as DESIGN promises the five seconds for.
+#: Changes in the log when it is lost, in the long form as many as the five seconds are promised for.
 COUNTS = {True: 100_000, False: 20_000}
 #: Changes held in memory, as it is configured when nobody says otherwise: the archive has to remember the rest.
 WINDOW = 10_000
