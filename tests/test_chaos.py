@@ -102,7 +102,7 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(apart[1][1], "control")
         self.assertIn("kill -9, `embedded` log_: it took *3 s* or |more|", self.paragraphs)
         self.assertIn("flood, seed 4: gaps: \\1", self.paragraphs)
-        self.assertIn(f"{totals(self.ROWS)}. 1 promises were broken.", self.paragraphs)
+        self.assertIn(f"{totals(self.ROWS)}. Promises that were broken: 1.", self.paragraphs)
         self.assertIn("2 cores", self.paragraphs)
 
     def test_it_can_be_read_again(self) -> None:

@@ -51,7 +51,7 @@ def rendered(parts: Sequence[Part]) -> str:
         "CHAOS='SCENARIO --seed SEED'`` repeats a line.",
         "",
         f"**{sums}.** "
-        + (f"{sums.broken} promises were broken." if sums.broken else "Every promise was kept."),
+        + (f"Promises that were broken: {sums.broken}." if sums.broken else "Every promise was kept."),
         "",
         *_machines(parts),
         "",
