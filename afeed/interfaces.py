@@ -246,8 +246,9 @@ class IArchive(Interface):
     def stop() -> Deferred[None]:
         """Fires when all is closed."""
 
-    def position(event: str) -> Deferred[Head | None]:
-        """Fires with the last position copied, None when there is none."""
+    def position(event: str, *, to_write: bool = False) -> Deferred[Head | None]:
+        """Fires with the last position copied, None when there is none.  Whoever wants it ``to_write`` waits,
+        after a write that failed, until writing works again; it fails where that does not."""
 
     def store(event: str, lineage: Lineage, after: int, changes: Sequence[Change]) -> Deferred[None]:
         """Copy ``changes``, the first of them numbered ``after + 1``, and advance the position from ``after``

@@ -226,7 +226,7 @@ class MemoryArchive:
     def stop(self) -> Deferred[None]:
         return succeed(None)
 
-    def position(self, event: str) -> Deferred[Head | None]:
+    def position(self, event: str, *, to_write: bool = False) -> Deferred[Head | None]:
         return self._answer(self.positions.get(event))
 
     def store(self, event: str, lineage: Lineage, after: int, changes: Sequence[Change]) -> Deferred[None]:

@@ -138,7 +138,7 @@ class EventCopy:
 
     async def _locate(self) -> None:
         """Find out where the archive stands and whether the log goes on from there."""
-        stored = await self._archive.position(self.event)
+        stored = await self._archive.position(self.event, to_write=True)
         lineage = await self._log.lineage(self.event)
         head = await self._log.head(self.event)
         if head.epoch != lineage.epoch:

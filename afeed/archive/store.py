@@ -95,16 +95,17 @@ class SqlArchive:
         seconds."""
         return self._check
 
-    def position(self, event: str) -> Deferred[Head | None]:
+    def position(self, event: str, *, to_write: bool = False) -> Deferred[Head | None]:
         """See :meth:`IArchive.position`."""
 
         async def work(sql: Transaction) -> Head | None:
             return await transactions.position(sql, event)
 
-        if "write" not in self._faults:
+        # A page must not wait for a lock that only a writer needs.
+        if not to_write or "write" not in self._faults:
             return self._read(work)
 
-        # Whoever asks is about to write, and health wants to know whether that works again.
+        # Health wants to know whether that works again.
         async def write_and_work(sql: Transaction) -> Head | None:
             await sql.execute(queries.touch(event, timestamp(self._now())))
             return await work(sql)

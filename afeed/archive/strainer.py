@@ -70,6 +70,7 @@ class Strainer:
         self._wake: Deferred[None] | None = None
         self._fault: Exception | None = None
         self._fault_since = 0.0
+        self._well_since = 0.0
         self._told: set[str] = set()
         self._attempts = 0
 
@@ -126,7 +127,7 @@ class Strainer:
     def check(self) -> Check:
         """How it is, as of now."""
         lags = {event: copy.lag() for event, copy in self._copies.items()}
-        state, detail = self._verdict(max((lag.seconds for lag in lags.values()), default=0.0))
+        state, detail = self._verdict(list(lags.values()))
         data = {
             event: {
                 "copied": self._copies[event].copied,
@@ -137,18 +138,24 @@ class Strainer:
         }
         return Check(name=self.name, state=state, detail=detail, data=data)
 
-    def _verdict(self, slowest: float) -> tuple[State, str]:
+    def _verdict(self, lags: Sequence[Lag]) -> tuple[State, str]:
         problems = [problem for copy in self._copies.values() for problem in copy.problems()]
         if problems:
             return "failed", " ".join(problems)
         if self._fault is not None:
             state: State = "failed" if isinstance(self._fault, ArchiveUnusable) else "degraded"
             return state, f"Nothing is archived: {self._fault}. The feed goes on and afeed tries again."
-        if slowest > SLOW_S:
+        slowest = max((lag.seconds for lag in lags), default=0.0)
+        # What came while the archive was away is no fault of the archive that is back.
+        working = min(slowest, self._clock.seconds() - self._well_since)
+        if working > SLOW_S:
             return (
                 "degraded",
-                f"The archive is too slow: it has not been level with the log for {slowest:.0f} s.",
+                f"The archive is too slow: it has not been level with the log for {working:.0f} s.",
             )
+        if slowest > SLOW_S:
+            left = sum(lag.changes for lag in lags)
+            return "ok", f"The archive is there again and catches up: {left:,} changes are left."
         who = "" if self._copying else "; another node copies"
         return "ok", f"The archive follows the live log{who}."
 
@@ -213,6 +220,7 @@ class Strainer:
         if self._fault is not None:
             seconds = self._clock.seconds() - self._fault_since
             log.info("The archive follows the live log again, after {seconds:.0f} s.", seconds=seconds)
+            self._well_since = self._clock.seconds()
         self._fault = None
         self._told.clear()
         self._attempts = 0
@@ -236,7 +244,7 @@ class Strainer:
         """Copy what there is of every event and trim what earlier steps left, or see how far others are."""
         # Even when there is nothing to copy, health should hear of an archive that went away.
         for event in list(self._copies)[:1]:
-            await self._archive.position(event)
+            await self._archive.position(event, to_write=True)
         copying = self._copying
         if copying:
             self._due.update(self._copies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 
@@ -12,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from afeed.archive.strainer import CAUSES, Strainer
+from afeed.core.change import Change
 from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, LogUnavailable
-from afeed.interfaces import Head, IArchive, ILiveLog
+from afeed.interfaces import Head, IArchive, ILiveLog, Lineage
 from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
 
 EVENT = "conf"
@@ -220,6 +222,32 @@ class FaultTests(StrainerTestCase):
         self.assertLess(attempts[0], 0.6)
         self.assertGreater(max(distances), 4)
         self.assertLessEqual(max(distances), 8.11)
+
+    def test_an_archive_that_is_back_catches_up_and_is_called_slow_only_for_its_own_slowness(self) -> None:
+        store = self.archive.store
+
+        def slowly(event: str, lineage: Lineage, after: int, changes: Sequence[Change]) -> Deferred[None]:
+            stored: Deferred[None] = Deferred()
+            self.clock.callLater(2, lambda: store(event, lineage, after, changes).chainDeferred(stored))
+            return stored
+
+        self.archive.store = slowly  # type: ignore[method-assign]
+        self.run_it()
+        self.archive.fault = AWAY
+        self.append(1, 450)
+        self.let_pass(100)
+        self.archive.fault = None
+        self.let_pass(10)
+        check = self.strainer.check()
+        self.assertEqual(check.state, "ok", "it is there again")
+        self.assertRegex(check.detail, r"catches up: 4\d0 changes are left")
+        self.let_pass(60)
+        check = self.strainer.check()
+        self.assertEqual(check.state, "degraded")
+        self.assertRegex(check.detail, "too slow: .* for 6. s")
+        self.let_pass(40)
+        self.assertEqual((self.state(), len(self.archived())), ("ok", 450))
+        self.assertIn("follows the live log", self.strainer.check().detail)
 
     def test_an_idle_archive_that_goes_away_is_noticed(self) -> None:
         self.run_it()
