@@ -17,6 +17,7 @@ from tests.chaos.promises import HEALTH_S, RECOVERY_S, TOLD_S, within
 from tests.chaos.redis_scene import Scene, Times
 from tests.chaos.table import Row, scenario
 from tests.chaos.verdict import Verdict
+from tests.chaos.watch import complaint
 from tests.servers.process import wait_until
 from tests.servers.redis import Redis
 
@@ -353,8 +354,7 @@ def run_fault(fault: Fault, long: bool) -> Outcome:
         problems += scene.watch.trouble[:3]
         output = scene.server.output()
     problems += [f"the log does not say {words!r}" for words in fault.logs if words not in output]
-    if "Traceback" in output:
-        problems.append("there is a traceback in the log")
+    problems += complaint(output)
     return Outcome(verdict, times, problems, output, scene.watch.slowest)
 
 

@@ -16,7 +16,7 @@ from afeed.archive.schema import LOCK_KEY
 from tests.chaos.kills import Witnesses
 from tests.chaos.promises import DELIVERY_S, HEALTH_S, within
 from tests.chaos.table import Row, scenario
-from tests.chaos.watch import Sight, Watch
+from tests.chaos.watch import Sight, Watch, complaint
 from tests.servers.afeed import AfeedServer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import wait_until
@@ -70,7 +70,7 @@ class Run:
         self.faults = 0
         self.slowest = self.red = self.green = 0.0
         self._witnesses = stack.enter_context(Witnesses(server, RATE))
-        self.watch = stack.enter_context(Watch(server, long))
+        self.watch = stack.enter_context(Watch(server, long, archive=False))
         self._long = long
         self._health_s = within(HEALTH_S, long)
         self._delivery_s = within(DELIVERY_S, long)
@@ -122,9 +122,7 @@ class Run:
         """Judge; the server goes on running."""
         verdict = self._witnesses.verdict()
         row = verdict.row(name, seed, self.faults)
-        broken = [*self.broken, *self.watch.trouble[:3]]
-        if "Traceback" in self.server.output():
-            broken.append("there is a traceback in the log")
+        broken = [*self.broken, *self.watch.trouble[:3], *complaint(self.server.output())]
         return row._replace(
             remark="; ".join(filter(None, [row.remark, *broken])),
             red_s=self.red,
