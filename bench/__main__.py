@@ -1,86 +1,109 @@
-"""``python -m bench [NAME...]``: measure and print; without names also write ``bench/results.rst``."""
+"""``python -m bench [NAME...]``: measure and print.
+
+Without names everything is measured, and with ``--write`` it is published: ``bench/results.rst`` for people,
+``bench/results.json`` for ``--quick``, which measures the main ratios in short and compares them with those.
+The status is 1 when one of them is much worse, and when something could not be measured.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import subprocess
+import signal
 import sys
-from collections.abc import Sequence
+import time
+import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 
-from bench.fan.catching import catching_up, connects
-from bench.fan.machine import clear
+from bench.appends import appends
+from bench.fan.catching import connects, herd, pages
+from bench.fan.contenders import CONTENDERS
+from bench.fan.growth import growth
+from bench.fan.machine import allow_files
 from bench.fan.measures import EXERCISES, table
-from bench.measures import MEASURES, Table
-from tests.servers.process import program
+from bench.fan.nodes import NODES, nodes
+from bench.fan.rest import at_rest
+from bench.measures import MEASURES, STORES
+from bench.plan import Plan
+from bench.quick import quick
+from bench.results import published, write
+from bench.surroundings import surroundings
+from bench.table import Table, rendered
 
-RESULTS = Path(__file__).with_name("results.rst")
-ALL = {
-    **MEASURES,
+ALL: dict[str, Callable[[Plan], Table]] = {
     **{name: partial(table, exercise) for name, exercise in EXERCISES.items()},
     "connects": connects,
-    "catching-up": catching_up,
+    "pages": pages,
+    "herd": herd,
+    "growth": growth,
+    "appends": appends,
+    "rest": at_rest,
+    "nodes": nodes,
+    **MEASURES,
 }
-LIBRARIES = ("Twisted", "autobahn", "klein", "msgspec", "SQLAlchemy", "txredisapi", "psycopg")
 
 
-def surroundings() -> str:
-    """The machine and the versions, in one paragraph."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    redis = subprocess.run([program("redis-server"), "--version"], capture_output=True, text=True, check=True)
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} cores of {model}, Linux {platform.release()}; Python "
-        f"{platform.python_version()}, {libraries}; Redis {redis.stdout.split()[2].removeprefix('v=')}. "
-        "The server, the simulator, the viewers and the databases share the machine."
-    )
-
-
-def rendered(table: Table) -> str:
-    """The table in reStructuredText."""
-    rows = [list(table.columns), *map(list, table.rows)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.columns))]
-    rule = "  ".join("=" * width for width in widths)
-
-    def line(row: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-    body = [rule, line(rows[0]), rule, *map(line, rows[1:]), rule]
-    return "\n".join([table.title, "-" * len(table.title), "", table.about, "", *body, ""])
-
-
-def main(arguments: list[str]) -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; all if none is given")
-    names = parser.parse_args(arguments).names
-    unknown = set(names) - ALL.keys()
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender, in turn (3)")
+    contenders = ", ".join([*CONTENDERS, *STORES, *NODES])
+    parser.add_argument("--only", metavar="NAME,...", help=f"who takes part, where it does: of {contenders}")
+    parser.add_argument("--short", action="store_true", help="a fraction of each run, to see that it works")
+    parser.add_argument("--write", action="store_true", help="publish what came of it")
+    parser.add_argument("--quick", action="store_true", help="compare the main ratios with the published ones")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    unknown = set(options.names) - ALL.keys()
     if unknown:
         parser.error(f"there is no measurement {', '.join(sorted(unknown))}")
-    sections = []
+    only = None if options.only is None else frozenset(options.only.split(","))
+    strangers = (only or frozenset()) - CONTENDERS.keys() - STORES.keys() - NODES.keys()
+    if strangers:
+        parser.error(f"nobody is called {', '.join(sorted(strangers))}")
+    if options.rounds < 1:
+        parser.error("at least one round")
+    if options.write and (options.names or only):
+        parser.error("what is published is a run of everything")
+    allow_files()
+    if options.quick:
+        before = published()
+        if not before:
+            parser.error("nothing is published to compare with; `make bench` does that")
+        return quick(ALL, before, partial(print, flush=True))
+    plan = Plan(options.rounds, only, options.short)
+    began = datetime.now(UTC)
+    # First of all, because a program that is missing shows here.
+    around = surroundings() if options.write else {}
+    tables: dict[str, Table] = {}
+    failed: list[str] = []
     for name, measure in ALL.items():
-        if not names or name in names:
-            sections.append(rendered(measure()))
-            print(sections[-1], flush=True)
-    if not names:
-        head = ["Measurements", "============", "", "Made by ``make bench``.", "", surroundings(), "", ""]
-        RESULTS.write_text("\n".join(head) + "\n".join(sections), "utf-8")
-        print(f"Written to {RESULTS.name}.")
+        if not options.names or name in options.names:
+            started = time.monotonic()
+            try:
+                tables[name] = measure(plan)
+            except Exception:
+                # What was measured in half an hour is not lost because one thing could not be.
+                failed.append(name)
+                traceback.print_exc()
+                continue
+            print(rendered(tables[name]), flush=True)
+            print(f"({name}: {time.monotonic() - started:.0f} s)\n", flush=True)
+    if options.write:
+        command = " ".join(["python -m bench", *arguments])
+        written = write(tables, around, command, began)
+        print(f"Written to {' and '.join(path.name for path in written)}.")
+    if failed:
+        print(f"Not measured: {', '.join(failed)}; above it says why.", file=sys.stderr)
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    finally:
-        clear()
+    # Whoever ends it by a signal lets it end what it has started, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    sys.exit(main(sys.argv[1:]))

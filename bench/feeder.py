@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import random
 import time
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -13,6 +14,26 @@ TOKEN = "a-bearer-token-for-measurements"
 TAG = "#bench"
 #: How many posts of a burst are written in one turn of the simulator's reactor.
 PORTION = 200
+
+
+def posts(count: int, rng: random.Random, matching: Sequence[Mapping[str, str]]) -> list[bytes]:
+    """The lines of X's stream for ``count`` posts, their ids rising."""
+    from tests.simulators.xposts import AUTHORS, TEXTS, post_v2, snowflake
+
+    now = time.time()
+    lines = []
+    for number in range(count):
+        lang, text = rng.choice(TEXTS)
+        message = post_v2(
+            str(snowflake(int(now * 1000) + number, rng.getrandbits(22))),
+            text.format(tag=TAG),
+            author=rng.choice(AUTHORS),
+            created_at=now,
+            lang=lang,
+        )
+        message["matching_rules"] = list(matching)
+        lines.append(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\r\n")
+    return lines
 
 
 class _Feed:
@@ -62,23 +83,8 @@ class _Feed:
     def burst(self, count: int) -> None:
         """``count`` posts as fast as the connection takes them; answers with the time before the first, once
         all of them are written."""
-        from tests.simulators.xposts import AUTHORS, TEXTS, post_v2, snowflake
-
-        now = time.time()
         matching = [{"id": rule["id"], "tag": rule["tag"]} for rule in self._simulator.rules.values()]
-        lines = []
-        for number in range(count):
-            lang, text = self._rng.choice(TEXTS)
-            message = post_v2(
-                str(snowflake(int(now * 1000) + number, self._rng.getrandbits(22))),
-                text.format(tag=TAG),
-                author=self._rng.choice(AUTHORS),
-                created_at=now,
-                lang=lang,
-            )
-            message["matching_rules"] = matching
-            lines.append(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\r\n")
-        self._write(lines, time.monotonic_ns())
+        self._write(posts(count, self._rng, matching), time.monotonic_ns())
 
     def _write(self, lines: list[bytes], began: int) -> None:
         self._simulator.send(b"".join(lines[:PORTION]))

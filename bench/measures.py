@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import NamedTuple
 
+import attrs
+
+from bench.bare import bare_cpu_us
+from bench.fan.contenders import Target
+from bench.fan.load import loaded
+from bench.plan import Plan, in_turn
 from bench.setup import cpu_seconds, fed_server, metric, resident_mb, wait_for
+from bench.table import Table, quantile, spread
 from bench.viewers import Viewers
 from tests.servers.afeed import SLUG, AfeedServer
 from tests.servers.postgresql import PostgreSQL
@@ -23,35 +31,31 @@ STARTS = 5
 SQLITE = "sqlite:///var/archive.sqlite3"
 
 
-class Table(NamedTuple):
-    """One measurement: what was done, in a sentence, the names of the columns, and the rows."""
-
-    title: str
-    about: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+#: By the names that figures and the command line have for them.
+STORES = {
+    "embedded": "embedded, SQLite",
+    "redis": "Redis, SQLite",
+    "embedded-postgresql": "embedded, PostgreSQL",
+    "redis-postgresql": "Redis, PostgreSQL",
+}
 
 
 @contextmanager
-def stores() -> Iterator[list[tuple[str, str, str]]]:
-    """The name, the live log and the archive of each combination, on private servers, all of them empty."""
+def stores(name: str) -> Iterator[tuple[str, str]]:
+    """The live log and the archive of one of :data:`STORES`, on private servers, all of them empty."""
+    live_log, archive = "embedded", SQLITE
     with ExitStack() as stack:
-        redis, postgresql = Redis(), PostgreSQL()
-        for server in (redis, postgresql):
-            stack.callback(server.close)
-            server.start()
-        yield [
-            ("embedded, SQLite", "embedded", SQLITE),
-            ("Redis, SQLite", redis.url_of(0), SQLITE),
-            ("embedded, PostgreSQL", "embedded", postgresql.create_database()),
-            ("Redis, PostgreSQL", redis.url_of(1), postgresql.create_database()),
-        ]
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that is at least as large as ``share`` of all."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+        if name.startswith("redis"):
+            redis = Redis()
+            stack.callback(redis.close)
+            redis.start()
+            live_log = redis.url
+        if name.endswith("postgresql"):
+            postgresql = PostgreSQL()
+            stack.callback(postgresql.close)
+            postgresql.start()
+            archive = postgresql.create_database()
+        yield live_log, archive
 
 
 def _latencies(server: AfeedServer, sent: dict[int, int], viewers: Viewers) -> list[float]:
@@ -67,52 +71,94 @@ def _latencies(server: AfeedServer, sent: dict[int, int], viewers: Viewers) -> l
     return found
 
 
-def latency() -> Table:
+def latency(plan: Plan) -> Table:
     """From the bytes of X's stream to a viewer's socket."""
     rows = []
-    with stores() as combinations:
-        for name, live_log, archive in combinations[:2]:
-            with fed_server(live_log, archive) as (server, feeder):
-                viewers = Viewers(server.port, f"/{SLUG}/ws?render=html", VIEWERS)
+    figures = {}
+    for name in plan.among({"embedded": None, "redis": None}):
+        with stores(name) as (live_log, archive), fed_server(live_log, archive) as (server, feeder):
+            viewers = Viewers(server.port, f"/{SLUG}/ws?render=html", VIEWERS)
+            try:
                 used = cpu_seconds(server)
                 sent = feeder.steady(RATE, RATE * SECONDS)
                 share = (cpu_seconds(server) - used) / SECONDS
                 found = _latencies(server, sent, viewers)
-            values = [quantile(found, share) for share in (0.5, 0.99, 1.0)]
-            rows.append([name, *(f"{value:.1f}" for value in values), f"{100 * share:.0f} %"])
+            finally:
+                viewers.close()
+        values = [quantile(found, share) for share in (0.5, 0.99, 1.0)]
+        rows.append([STORES[name], *(f"{value:.1f}" for value in values), f"{100 * share:.0f} %"])
+        figures[name] = {"p50_ms": values[0], "p99_ms": values[1]}
     about = (
         f"{RATE} posts a second for {SECONDS} s, {VIEWERS} WebSocket viewers with fragments: milliseconds from "
         "just before the simulator writes a post until a viewer has read it. Every viewer had every post."
     )
-    return Table(
-        "From stream bytes to viewer", about, ("store", "p50 ms", "p99 ms", "most ms", "server CPU"), rows
-    )
+    columns = ("store", "p50 ms", "p99 ms", "most ms", "server CPU")
+    return Table("From stream bytes to viewer", about, columns, rows, figures)
 
 
-def throughput() -> Table:
+class _Burst(NamedTuple):
+    """Posts a second until all were durable, archived and with every viewer, and CPU us for each."""
+
+    durable: float
+    archived: float
+    shown: float
+    cpu_us: float
+
+    @property
+    def rate(self) -> float:
+        """Posts a second to all three."""
+        return min(self.durable, self.archived, self.shown)
+
+
+def _burst(count: int, name: str) -> _Burst:
+    with stores(name) as (live_log, archive), fed_server(live_log, archive) as (server, feeder):
+        target = Target(server.port, {"ws": f"/{SLUG}/ws"}, publish="", body="", marker='"item":{"id":"x:')
+        with loaded(target, "ws", clients=VIEWERS, expect=count, seconds=180) as viewers:
+            used = cpu_seconds(server)
+            viewers.go()
+            began = feeder.burst(count)
+            durable = wait_for(server, count, archived=False)
+            archived = wait_for(server, count, archived=True)
+            result = viewers.result()
+            used = cpu_seconds(server) - used
+            viewers.finish(result)
+        assert metric(server, "afeed_dropped_total") == 0, "posts were dropped"
+        assert result["complete"] == VIEWERS, f"{VIEWERS - result['complete']} viewers had not every post"
+    rates = [count / ((at - began) / 1e9) for at in (durable, archived, result["ended_ns"])]
+    return _Burst(*rates, 1e6 * used / count)
+
+
+def throughput(plan: Plan) -> Table:
     """Sustained posts a second."""
+    count = BURST // (3 if plan.short else 1)
+    once = attrs.evolve(plan, rounds=1)
+    found: dict[str, list[_Burst]] = {}
+    bare = []
+    for _ in range(plan.rounds):
+        bare.append(bare_cpu_us(BURST))
+        for name, bursts in in_turn(once, {name: name for name in STORES}, partial(_burst, count)).items():
+            found.setdefault(name, []).extend(bursts)
     rows = []
-    with stores() as combinations:
-        for name, live_log, archive in combinations:
-            with fed_server(live_log, archive) as (server, feeder):
-                began = feeder.burst(BURST)
-                durable = wait_for(server, BURST, archived=False)
-                archived = wait_for(server, BURST, archived=True)
-                assert metric(server, "afeed_dropped_total") == 0, "posts were dropped"
-                used = cpu_seconds(server)
-            rates = [BURST / ((at - began) / 1e9) for at in (durable, archived)]
-            rows.append([name, *(f"{rate:,.0f}" for rate in rates), f"{1e6 * used / BURST:,.0f}"])
+    figures = {"bare": {"cpu_us": statistics.median(bare)}}
+    for name, bursts in found.items():
+        quantities = ("rate", "durable", "archived", "shown", "cpu_us")
+        columns = {key: [getattr(burst, key) for burst in bursts] for key in quantities}
+        rows.append([STORES[name], *(spread(column, 0) for column in columns.values())])
+        figures[name] = {key: statistics.median(column) for key, column in columns.items()}
+    rows.append(["a bare loop", "", "", "", "", spread(bare, 0)])
     about = (
-        f"{BURST:,} posts at once from the simulator: posts a second until all were durable in the live log, "
-        "and until all were in the archive as well; the server's CPU time for each post, its start included. "
-        "X sends at most 250 posts a second. The embedded log and Redis (appendfsync always) wait for disk; "
-        "PostgreSQL runs with fsync=off, as in the tests."
+        f"{count:,} posts at once from the simulator, {VIEWERS} WebSocket viewers: posts a second until all "
+        "were durable in the live log, in the archive, and with every viewer, each in order; and the server's "
+        "CPU time for each post. The bare loop decodes the same bytes and puts them into SQLite, 200 at a "
+        "time, and does nothing else. X sends at most 250 posts a second. The embedded log and Redis "
+        "(appendfsync always) wait for the disk; PostgreSQL runs with fsync=off, as in the tests. "
+        + plan.said()
     )
-    columns = ("store", "durable /s", "archived /s", "CPU us a post")
-    return Table("Posts a second", about, columns, rows)
+    names = ("store", "to all three /s", "durable /s", "archived /s", "shown /s", "CPU us a post")
+    return Table(f"Posts a second, to {VIEWERS} viewers", about, names, rows, figures)
 
 
-def starting() -> Table:
+def starting(plan: Plan) -> Table:
     """From the start of the process to the first page."""
     rows = []
     with fed_server() as (server, feeder):
@@ -140,7 +186,7 @@ def _page(server: AfeedServer) -> bool:
         return False
 
 
-def memory() -> Table:
+def memory(plan: Plan) -> Table:
     """Resident memory, idle and as items come in."""
     rows = []
     with fed_server() as (server, feeder):
@@ -154,7 +200,7 @@ def memory() -> Table:
     return Table("Memory", about, ("items so far", "MB"), rows)
 
 
-MEASURES: dict[str, Callable[[], Table]] = {
+MEASURES: dict[str, Callable[[Plan], Table]] = {
     "latency": latency,
     "throughput": throughput,
     "starting": starting,

@@ -5,7 +5,8 @@
  * Connects `clients` sockets, says so on standard output, waits for a line on standard input, does its work and
  * prints one line of JSON.  Whoever starts it reads the server's processor time before and after that.
  *
- *   MODE ws      WebSocket viewers        MODE sse    readers of an event stream (or of any endless answer)
+ *   MODE ws      WebSocket viewers, which answer pings without payload
+ *   MODE sse     readers of an event stream (or of any endless answer)
  *   MODE poll    long-polls that carry a cursor found in the answer's body ("cursor":"...") in the path's {}
  *   MODE nchan   long-polls that carry Last-Modified and Etag of the last answer
  *   MODE get     one GET after the other on each connection, for `seconds`
@@ -15,10 +16,14 @@
  *   port P              ... if not to the same port
  *   items N (100)       how many;  rate R: items a second, whatever the server does (0: see flight)
  *   flight N (1)        without a rate: items that are published and not yet with everybody
+ *   pause MS (0)        ... how long to rest between them (with a flight of one)
+ *   sync FILE           ... and in the middle of each rest write 4 KB to FILE and have the disk confirm it, which
+ *                       tells what the disk alone takes
  *   body TEXT           what is posted; {id} becomes the item's number of 19 digits, which tells its time
  *   marker TEXT         what stands before that number in what viewers get, once per item ("id":")
- *   expect N            without publish: done when every client has had N items
- *   seconds S (60)      give up, or for get: stop, after so long
+ *   expect N            without publish: done when every client has had N items, their numbers rising
+ *   herd 1              ... and nobody connects before the word is given
+ *   seconds S (120)     give up, or for get: stop, after so long
  *
  * An item's number is the nanosecond of the monotonic clock at which it was published or, with a rate, was due:
  * a server that falls behind is charged for the wait.  Latency is from there to the read that returned it.
@@ -46,6 +51,7 @@ struct client {
     int fd;
     enum stage stage;
     long items;          /* how many it has had */
+    int64_t last;        /* the number of the newest of them */
     char *kept;          /* the start of something that the next read completes */
     size_t kept_size;
     char cursor[64];     /* of a poll: the cursor, or Last-Modified */
@@ -62,8 +68,9 @@ enum { READ_SIZE = 1 << 20, HEAD_SIZE = 1 << 14, PUBLISHERS = 4, DIGITS = 19 };
 static enum mode mode;
 static struct sockaddr_in address, publish_address;
 static const char *path, *publish_path, *token = "", *body = "{id}", *marker = "\"id\":\"", *host;
-static long client_count = 100, storm = 128, item_count = 100, flight = 1, expect;
-static double rate, seconds = 60;
+static long client_count = 100, storm = 128, item_count = 100, flight = 1, expect, herd;
+static double rate, seconds = 120, pause_ms;
+static int sync_fd = -1;
 
 static int queue;
 static struct client *clients;
@@ -72,7 +79,8 @@ static long ready, deliveries, answers, errors, published, acknowledged, complet
 static int64_t *due;               /* number of item i */
 static long *holders;              /* how many clients have item i */
 static uint32_t *latencies;        /* of every delivery, in microseconds */
-static long latency_room;
+static uint32_t *syncs;            /* of every confirmation of the disk, in microseconds */
+static long latency_room, sync_count;
 static char chunk[READ_SIZE + HEAD_SIZE + 1];
 
 static int64_t now_ns(void)
@@ -185,6 +193,9 @@ static size_t count_items(struct client *c, const char *data, size_t size)
         at += DIGITS;
         c->items++;
         if (expect) {
+            if (sent <= c->last && !errors++)
+                fprintf(stderr, "load: %s came after %019lld\n", digits, (long long)c->last);
+            c->last = sent;
             deliveries++;
             complete += c->items == expect;
             continue;
@@ -266,6 +277,8 @@ static void take(struct client *c, char *data, size_t size)
             size -= end + 4 - data;
             data = end + 4;
         }
+        /* As a browser does; neither these bytes nor any other zero are ever in JSON. */
+        if (mode == WS && memmem(data, size, "\x89\0", 2)) send_all(c->fd, "\x8a\x80\0\0\0\0", 6);
         size_t rest = count_items(c, data, size);
         /* An item whose number was split is found again when the rest is there. */
         keep(c, data + size - rest, rest);
@@ -282,8 +295,10 @@ static void take(struct client *c, char *data, size_t size)
 
 static void readable(struct client *c)
 {
+    if (c->kept_size == READ_SIZE) die("an answer of more than a megabyte");
     memcpy(chunk, c->kept, c->kept_size);
-    ssize_t got = recv(c->fd, chunk + c->kept_size, READ_SIZE, 0);
+    /* No more than there is room for behind the half that came before. */
+    ssize_t got = recv(c->fd, chunk + c->kept_size, READ_SIZE - c->kept_size, 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) {
         if (c->stage != READING) die("closed before it answered");
@@ -292,9 +307,7 @@ static void readable(struct client *c)
         close(c->fd);
         return;
     }
-    size_t size = c->kept_size + got;
-    if (size > READ_SIZE) die("an answer of more than a megabyte");
-    take(c, chunk, size);
+    take(c, chunk, c->kept_size + got);
 }
 
 static void acknowledge(struct publisher *p)
@@ -365,6 +378,34 @@ static struct publisher *idle_publisher(void)
     return NULL;
 }
 
+/* One page at the end of what was written before, as a database logs a commit; the file begins anew at 4 MB. */
+static void sync_disk(void)
+{
+    static char page[4096];
+    int64_t began = now_ns();
+    if (pwrite(sync_fd, page, sizeof page, sync_count % 1024 * sizeof page) != sizeof page || fdatasync(sync_fd) < 0)
+        die("sync: %s", strerror(errno));
+    syncs[sync_count++] = (now_ns() - began) / 1000;
+}
+
+/* Everybody has everything: how many milliseconds are left until the next item. */
+static int rest(void)
+{
+    static int64_t began;
+    static int synced;
+    if (pause_ms <= 0) return 0;
+    if (!began) began = now_ns(), synced = sync_fd < 0;
+    double left = pause_ms - (now_ns() - began) / 1e6;
+    if (!synced && left <= pause_ms / 2) {
+        sync_disk();
+        synced = 1;
+        left = pause_ms - (now_ns() - began) / 1e6;
+    }
+    if (left <= 0) began = 0;
+    else if (!synced) left -= pause_ms / 2;
+    return left <= 0 ? 0 : left < 1 ? 1 : (int)left;
+}
+
 /* Publish what is due; how long nothing will be, in milliseconds. */
 static int publish_due(void)
 {
@@ -373,8 +414,11 @@ static int publish_due(void)
         if (rate > 0) {
             int64_t left = due[published] - now_ns();
             if (left > 0) return left / 1000000;      /* the last part of a millisecond is spun */
-        } else if (published - complete >= flight)
-            break;
+        } else {
+            if (published - complete >= flight) break;
+            int left = rest();
+            if (left > 0) return left;
+        }
         publish(p);
     }
     return 20;
@@ -399,10 +443,17 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double latency_ms(double share)
+/* Of sorted microseconds, the milliseconds that share of them do not exceed. */
+static double quantile_ms(const uint32_t *times, long count, double share)
 {
-    long count = deliveries < latency_room ? deliveries : latency_room;
-    return count ? latencies[(long)(share * (count - 1))] / 1000.0 : 0;
+    return count ? times[(long)(share * (count - 1))] / 1000.0 : 0;
+}
+
+static int open_file(const char *name)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) die("%s: %s", name, strerror(errno));
+    return fd;
 }
 
 static void read_options(int count, char **words)
@@ -419,7 +470,10 @@ static void read_options(int count, char **words)
         else if (!strcmp(name, "flight")) flight = atol(value);
         else if (!strcmp(name, "body")) body = value;
         else if (!strcmp(name, "marker")) marker = value;
+        else if (!strcmp(name, "pause")) pause_ms = atof(value);
+        else if (!strcmp(name, "sync")) sync_fd = open_file(value);
         else if (!strcmp(name, "expect")) expect = atol(value);
+        else if (!strcmp(name, "herd")) herd = atol(value);
         else if (!strcmp(name, "seconds")) seconds = atof(value);
         else die("unknown option %s", name);
     }
@@ -456,9 +510,13 @@ int main(int count, char **words)
     holders = calloc(item_count + 1, sizeof *holders);
     latency_room = publish_path ? client_count * item_count : 1;
     latencies = malloc(latency_room * sizeof *latencies);
-    for (long i = 0; i < client_count; i++) strcpy(clients[i].cursor, mode == POLL ? "0" : "");
+    syncs = calloc(item_count + 1, sizeof *syncs);
+    for (long i = 0; i < client_count; i++) {
+        clients[i].last = -1;
+        strcpy(clients[i].cursor, mode == POLL ? "0" : "");
+    }
 
-    double connecting = expect ? 0 : connect_all();
+    double connecting = herd ? 0 : connect_all();
     if (publish_path) connect_publishers();
     if (mode == POLL || mode == NCHAN) {
         /* Everybody takes what is there already and waits from then on. */
@@ -472,16 +530,22 @@ int main(int count, char **words)
     if (!fgets(line, sizeof line, stdin)) die("nobody said go");
 
     int64_t began = now_ns();
-    if (expect) connecting = connect_all();
+    if (herd) connecting = connect_all();
     work();
-    double took = (now_ns() - began) / 1e9;
+    int64_t ended = now_ns();
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    qsort(latencies, deliveries < latency_room ? deliveries : latency_room, sizeof *latencies, by_size);
+    long timed = deliveries < latency_room ? deliveries : latency_room;
+    qsort(latencies, timed, sizeof *latencies, by_size);
+    qsort(syncs, sync_count, sizeof *syncs, by_size);
     printf("{\"clients\":%ld,\"connect_s\":%.4f,\"items\":%ld,\"complete\":%ld,\"deliveries\":%ld,\"answers\":%ld,"
-           "\"errors\":%ld,\"seconds\":%.4f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"own_cpu_s\":%.3f}\n",
-           client_count, connecting, published, complete, deliveries, answers, errors, took, latency_ms(0.5),
-           latency_ms(0.99), latency_ms(1.0),
+           "\"errors\":%ld,\"seconds\":%.4f,\"ended_ns\":%lld,",
+           client_count, connecting, published, complete, deliveries, answers, errors, (ended - began) / 1e9,
+           (long long)ended);
+    printf("\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"sync_p50_ms\":%.3f,\"sync_p99_ms\":%.3f,",
+           quantile_ms(latencies, timed, 0.5), quantile_ms(latencies, timed, 0.99), quantile_ms(latencies, timed, 1),
+           quantile_ms(syncs, sync_count, 0.5), quantile_ms(syncs, sync_count, 0.99));
+    printf("\"own_cpu_s\":%.3f}\n",
            usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     fflush(stdout);
     /* Whoever reads the server's memory does it while all are connected. */

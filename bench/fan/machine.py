@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -18,15 +20,24 @@ HERE = Path(__file__).parent
 SERVER_CORE, GENERATOR_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
 
 
+#: As many open files as anything here needs.
+MOST_FILES = 65_536
+
+
+def allow_files() -> int:
+    """Let this process and those it starts open as many files as it may; how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
+
+
 @cache
 def workshop() -> Path:
-    """A directory for what is compiled and installed, kept while this process runs."""
-    return Path(tempfile.mkdtemp(prefix="afeed-bench-"))
-
-
-def clear() -> None:
-    """Remove it."""
-    shutil.rmtree(workshop(), ignore_errors=True)
+    """A directory for what is compiled and installed, removed when this process ends."""
+    directory = Path(tempfile.mkdtemp(prefix="afeed-bench-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 @cache
@@ -51,7 +62,8 @@ def node_modules() -> Path:
         str(workshop()),
         "ws",
     ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, f"npm could not install ws:\n{done.stdout}"
     return workshop()
 
 
@@ -71,12 +83,21 @@ def _threads(pids: Iterable[int]) -> list[Path]:
 def pin(pids: Iterable[int], core: int) -> None:
     """Keep every thread of ``pids`` on ``core``."""
     for thread in _threads(pids):
-        os.sched_setaffinity(int(thread.name), {core})
+        try:
+            os.sched_setaffinity(int(thread.name), {core})
+        except ProcessLookupError:
+            continue  # it has ended meanwhile
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Processor time that the living threads of ``pids`` have used."""
-    return sum(int((thread / "schedstat").read_text("ascii").split()[0]) for thread in _threads(pids)) / 1e9
+    used = 0
+    for thread in _threads(pids):
+        try:
+            used += int((thread / "schedstat").read_text("ascii").split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+    return used / 1e9
 
 
 def resident_kb(pids: Iterable[int]) -> float:

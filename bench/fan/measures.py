@@ -1,158 +1,120 @@
-"""The table of fan-out: every contender in turn, again and again, because the machine's speed moves."""
+"""Fan-out: every contender in turn, again and again, because the machine's speed moves."""
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Sequence
-from functools import cache
-from statistics import median
+from collections.abc import Sequence
 
 import attrs
 
-from bench.fan.contenders import Afeed, Broadcast, Contender, Nchan, NodeWs, SendLoop, delivered_size
-from bench.fan.load import Run, measure, started
-from bench.measures import Table
-
-ROUNDS = 3
-
-Make = Callable[[], Contender]
+from bench.fan.contenders import CONTENDERS, Contender, Nginx, delivered_size
+from bench.fan.load import Run, measure, medians, started
+from bench.fan.machine import allow_files
+from bench.plan import Plan, in_turn
+from bench.table import Table, spread
 
 
 @attrs.frozen
 class Exercise:
     """What is done with each contender.  ``mode`` is the generator's, or None for the long-poll that the
-    contender speaks."""
+    contender speaks; ``items`` are published in a round, ``few`` in a short one."""
 
     title: str
     about: str
     mode: str | None
     clients: int
+    items: int
+    few: int
     options: dict[str, object]
-    contenders: Sequence[Make]
-
-
-@cache
-def size() -> int:
-    return delivered_size()
+    contenders: Sequence[str]
 
 
 def most_clients(wanted: int) -> int:
     """As many as are wanted or as the limit of open files permits, for the generator and the server each."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - 200)
+    return min(wanted, allow_files() - 200)
 
 
-def afeed() -> Contender:
-    return Afeed()
-
-
-def afeed_html() -> Contender:
-    return Afeed(html=True)
-
-
-def nchan() -> Contender:
-    return Nchan(size())
-
-
-def send_loop() -> Contender:
-    return SendLoop(size())
-
-
-def broadcast() -> Contender:
-    return Broadcast(size())
-
-
-def node_ws() -> Contender:
-    return NodeWs(size())
-
-
-EVERYBODY: Sequence[Make] = (afeed, afeed_html, nchan, broadcast, node_ws, send_loop)
-
-
-def _mode(contender: Contender) -> str:
-    return "nchan" if isinstance(contender, Nchan) else "poll"
-
-
-def runs(exercise: Exercise, rounds: int) -> dict[str, list[Run]]:
-    """The runs of every contender, by its name; they take turns."""
-    found: dict[str, list[Run]] = {}
+def table(exercise: Exercise, plan: Plan) -> Table:
     clients = most_clients(exercise.clients)
-    for _ in range(rounds):
-        for make in exercise.contenders:
-            contender = make()
-            with started(contender) as target:
-                mode = exercise.mode or _mode(contender)
-                run = measure(contender, target, mode, clients=clients, **exercise.options)
-            found.setdefault(contender.name, []).append(run)
-    return found
+    items = exercise.few if plan.short else exercise.items
 
+    def run(name: str) -> Run:
+        contender: Contender = CONTENDERS[name]()
+        mode = exercise.mode or ("nchan" if isinstance(contender, Nginx) else "poll")
+        with started(contender) as target:
+            return measure(contender, target, mode, clients=clients, items=items, **exercise.options)
 
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """The median, and the least and the most."""
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f} - {max(values):.{digits}f})"
-
-
-def table(exercise: Exercise, rounds: int = ROUNDS) -> Table:
-    found = runs(exercise, rounds)
+    found = in_turn(plan, {name: name for name in exercise.contenders}, run)
     rows = []
-    for name, results in found.items():
+    for name, runs in found.items():
         rows.append(
             [
-                name,
-                spread([run.cpu_us for run in results]),
-                spread([run.p50_ms for run in results]),
-                spread([run.p99_ms for run in results]),
-                spread([run.idle_kb for run in results]),
-                f"{median([run.clients / run.connect_s for run in results]):,.0f}",
-                f"{100 * max(run.busy for run in results):.0f} %",
+                CONTENDERS[name]().title,
+                spread([run.cpu_us for run in runs], 2),
+                spread([run.p50_ms for run in runs]),
+                spread([run.p99_ms for run in runs]),
+                spread([run.idle_kb for run in runs]),
+                spread([run.connects for run in runs], 0),
+                f"{100 * max(run.busy for run in runs):.0f} %",
             ]
         )
-    clients = most_clients(exercise.clients)
-    about = exercise.about.format(clients=f"{clients:,}")
-    about += f" {rounds} runs of each, in turn: median (least - most)."
+    about = f"{exercise.about.format(clients=f'{clients:,}', items=f'{items:,}')} {plan.said()}"
     columns = ("server", "CPU us a delivery", "p50 ms", "p99 ms", "KB a client", "connects /s", "generator")
-    return Table(exercise.title, about, columns, rows)
+    figures = {name: medians(runs) for name, runs in found.items()}
+    figures["message"] = {"bytes": float(delivered_size())}
+    return Table(exercise.title, about, columns, rows, figures)
 
+
+EVERYBODY = ("afeed", "html", "nchan", "websockets", "node", "c")
 
 EXERCISES = {
     "steady": Exercise(
         "WebSocket, ten items a second",
-        "{clients} viewers, 10 items a second for 20 s.",
+        "{clients} viewers, {items} items, 10 a second.",
         "ws",
         10_000,
-        {"items": 200, "rate": 10},
+        200,
+        50,
+        {"rate": 10},
         EVERYBODY,
     ),
     "lockstep": Exercise(
         "WebSocket, one item in flight",
-        "{clients} viewers, the next item when everybody has the last.",
+        "{clients} viewers, {items} items, each when everybody has the last.",
         "ws",
         1_000,
-        {"items": 1_000, "flight": 1},
+        1_000,
+        500,
+        {"flight": 1},
         EVERYBODY,
     ),
     "burst": Exercise(
         "WebSocket, eight items in flight",
-        "{clients} viewers, eight items on their way at any time.",
+        "{clients} viewers, {items} items, eight of them on their way at any time.",
         "ws",
         1_000,
-        {"items": 4_000, "flight": 8},
+        2_400,
+        1_200,
+        {"flight": 8},
         EVERYBODY,
     ),
     "sse": Exercise(
         "Server-sent events, ten items a second",
-        "{clients} viewers, 10 items a second for 20 s.",
+        "{clients} viewers, {items} items, 10 a second.",
         "sse",
         10_000,
-        {"items": 200, "rate": 10},
-        (afeed, nchan),
+        200,
+        50,
+        {"rate": 10},
+        ("afeed", "nchan"),
     ),
     "polls": Exercise(
         "Long-polls, ten items a second",
-        "{clients} parked polls, 10 items a second for 20 s.",
+        "{clients} parked polls, {items} items, 10 a second.",
         None,
         1_000,
-        {"items": 200, "rate": 10},
-        (afeed, nchan),
+        200,
+        50,
+        {"rate": 10},
+        ("afeed", "nchan"),
     ),
 }

@@ -1,4 +1,4 @@
-"""``python broadcast.py PORT``: the library websockets with its broadcast(), items POSTed to PORT + 1."""
+"""``python broadcast.py PORT OTHER``: the library websockets with its broadcast(), items POSTed to OTHER."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ async def publish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}")
 
 
-async def main(port: int) -> None:
+async def main(port: int, publish_port: int) -> None:
     async with serve(view, "127.0.0.1", port, compression=None, ping_interval=None, backlog=4096):
-        await (await asyncio.start_server(publish, "127.0.0.1", port + 1)).serve_forever()
+        await (await asyncio.start_server(publish, "127.0.0.1", publish_port)).serve_forever()
 
 
-asyncio.run(main(int(sys.argv[1])))
+asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
