@@ -2,8 +2,9 @@
 
 The first line says what the file is (:class:`Opening`).  Then, for every event, one line says where it stands
 (:class:`Beginning`) and one line for each change follows, as clients see it and in order; numbers jump only
-over the event's holes.  The last line (:class:`Closing`) counts the changes and has the SHA-256 of all lines
-before it.  ``docs/operations.rst`` shows the lines; the file is compressed by whoever writes it.
+over the event's holes.  Then comes what its log holds back, a line for each item (:class:`HeldBack`).  The last
+line (:class:`Closing`) counts the changes and has the SHA-256 of all lines before it.  ``docs/operations.rst``
+shows the lines; the file is compressed by whoever writes it.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from hashlib import sha256
 
 import msgspec
 
-from afeed.core.change import STORED_AT_LENGTH, Change
+from afeed.core.change import STORED_AT_LENGTH, Change, milliseconds
 from afeed.core.cursor import MAX_SEQ, Ancestor
 from afeed.core.errors import BadBackup
+from afeed.core.item import Item
 
 FORMAT = "afeed-backup"
-VERSION = 1
+#: Format 1 had nothing that is held back, and no rows.
+VERSION = 2
 
 #: No line of a sound backup comes near this: a change has at most some 100 KB.
 LONGEST_LINE = 16 * 1024 * 1024
@@ -62,12 +65,34 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     positions: dict[str, str]
 
 
+class HeldBack(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that is not to be shown before somebody says so: ``held`` is its id, the others are as in
+    :class:`~afeed.core.draft.Held`; held since ``at``, and ``stopped`` when an organiser said no."""
+
+    held: str
+    version: str
+    reason: str
+    until: str | None
+    at: str
+    stopped: bool
+    item: Item
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of what is kept beside the log: ``table`` and ``values`` are named as in the archive's database;
+    bytes are base64."""
+
+    table: str
+    values: dict[str, str | int | float | bool | None]
+
+
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
-    """``changes`` counts those of each event; ``sha256`` is that of all lines before this one, line feeds
-    included, in hexadecimal."""
+    """``changes`` counts those of each event, ``rows`` those of each table that has any; ``sha256`` is that of
+    all lines before this one, line feeds included, in hexadecimal."""
 
     end: str = FORMAT
     changes: dict[str, int]
+    rows: dict[str, int] = {}
     sha256: str
 
 
@@ -77,6 +102,8 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.json.Encoder().encode
 _opening = msgspec.json.Decoder(Opening)
 _beginning = msgspec.json.Decoder(Beginning)
+_held = msgspec.json.Decoder(HeldBack)
+_row = msgspec.json.Decoder(Row)
 _closing = msgspec.json.Decoder(Closing)
 
 
@@ -87,6 +114,7 @@ class Composer:
         self._write = write
         self._digest = sha256()
         self._counts: dict[str, int] = {}
+        self._rows: dict[str, int] = {}
         self._event = ""
         self._put(_encode(opening) + b"\n")
 
@@ -102,9 +130,18 @@ class Composer:
         self._counts[self._event] += len(lines)
         self._put(b"".join(lines))
 
+    def hold(self, held: HeldBack) -> None:
+        """The next of what that event holds back, behind its changes."""
+        self._put(_encode(held) + b"\n")
+
+    def row(self, row: Row) -> None:
+        """What is kept beside the log, once all events are there."""
+        self._rows[row.table] = self._rows.get(row.table, 0) + 1
+        self._put(_encode(row) + b"\n")
+
     def close(self) -> Closing:
         """The end; nothing may follow."""
-        closing = Closing(changes=self._counts, sha256=self._digest.hexdigest())
+        closing = Closing(changes=self._counts, rows=self._rows, sha256=self._digest.hexdigest())
         self._write(_encode(closing) + b"\n")
         return closing
 
@@ -113,7 +150,7 @@ class Composer:
         self._write(lines)
 
 
-def parse(lines: Iterable[bytes]) -> Iterator[Opening | Beginning | Change | Closing]:
+def parse(lines: Iterable[bytes]) -> Iterator[Opening | Beginning | Change | HeldBack | Row | Closing]:
     """What the ``lines`` of a backup say, in order, each line with its line feed.
 
     Raises :class:`~afeed.core.errors.BadBackup` at the first thing that is wrong.  Only who has been given the
@@ -126,6 +163,7 @@ def parse(lines: Iterable[bytes]) -> Iterator[Opening | Beginning | Change | Clo
     event: _Event | None = None
     expected = list(opening.events)
     counts: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for number, line in numbered:
         if not line.endswith(b"\n"):
             raise BadBackup(f"the backup ends within line {number}: it is not whole")
@@ -142,9 +180,23 @@ def parse(lines: Iterable[bytes]) -> Iterator[Opening | Beginning | Change | Clo
                 continue
             if event is not None:
                 event.end()
+            if line.startswith(b'{"held":'):
+                held = _hold(line, event)
+                digest.update(line)
+                yield held
+                continue
+            if line.startswith(b'{"table":'):
+                if expected:
+                    raise BadBackup(f"{expected[0]} is missing before what belongs to no log")
+                event = None
+                row = _row.decode(line)
+                rows[row.table] = rows.get(row.table, 0) + 1
+                digest.update(line)
+                yield row
+                continue
             if line.startswith(b'{"end":'):
                 closing = _closing.decode(line)
-                _check_end(closing, expected, counts, digest.hexdigest())
+                _check_end(closing, expected, counts, rows, digest.hexdigest())
                 yield closing
                 break
             beginning = _begin(line, expected)
@@ -192,10 +244,10 @@ def _open(line: bytes, digest: Callable[[bytes], None]) -> Opening:
         raise BadBackup("this is no backup of afeed") from None
     if opening.format != FORMAT:
         raise BadBackup("this is no backup of afeed")
-    if opening.version != VERSION:
+    if not 1 <= opening.version <= VERSION:
         raise BadBackup(
-            f"the backup has format {opening.version}, and this afeed knows {VERSION}: use the afeed that "
-            f"wrote it ({opening.afeed}) or a newer one"
+            f"the backup has format {opening.version}, and this afeed knows {VERSION} at most: use "
+            f"the afeed that wrote it ({opening.afeed}) or a newer one"
         )
     digest(line)
     return opening
@@ -220,10 +272,24 @@ def _change(seq: int, stored: bytes) -> Change:
     return Change.decode(seq, stored)
 
 
-def _check_end(closing: Closing, expected: list[str], counts: dict[str, int], digest: str) -> None:
+def _hold(line: bytes, event: _Event | None) -> HeldBack:
+    found = _held.decode(line)
+    if event is None or found.held != found.item.id:
+        raise BadBackup("it holds back something else than it says")
+    for time in filter(None, (found.at, found.until)):
+        try:
+            milliseconds(time)
+        except ValueError as error:
+            raise BadBackup(str(error)) from error
+    return found
+
+
+def _check_end(
+    closing: Closing, expected: list[str], counts: dict[str, int], rows: dict[str, int], digest: str
+) -> None:
     if expected:
         raise BadBackup(f"{expected[0]} is missing")
-    if closing.end != FORMAT or closing.changes != counts:
+    if closing.end != FORMAT or closing.changes != counts or closing.rows != rows:
         raise BadBackup("the counts do not agree with what is there")
     if closing.sha256 != digest:
         raise BadBackup("the SHA-256 does not agree: the content was changed")

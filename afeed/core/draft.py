@@ -16,11 +16,17 @@ from afeed.core.item import Item
 KEY_BYTES = 16
 
 
+#: How versions begin that bring an item back which was removed: an organiser hid it and thought better of it.
+#: No source makes one.
+RESTORED = "restored:"
+
+
 class Posted(msgspec.Struct, frozen=True):
     """An item in one version of it.
 
     The same ``(item.id, version)`` is recorded once.  Versions that are decimal numbers are ordered: one that
-    is lower than the highest recorded of that id is a late arrival and counts as a repetition.
+    is lower than the highest recorded of that id is a late arrival and counts as a repetition.  Only a version
+    that begins with :data:`RESTORED` is posted again after a removal.
     """
 
     item: Item
@@ -34,6 +40,60 @@ class Removed(msgspec.Struct, frozen=True):
     id: str
 
 
+class Filed(msgspec.Struct, frozen=True):
+    """The item with this id belongs under ``talk`` now (the id of a talk), under none for None.
+
+    ``mark`` tells one filing from another: the same ``(id, mark)`` is recorded once.  The filing of an item
+    that was removed counts as a repetition of the removal, that of one that was never posted is not recorded
+    (seq 0).
+    """
+
+    id: str
+    talk: str | None
+    mark: str
+
+
+class TalkFacts(msgspec.Struct, frozen=True):
+    """What a programme says of a talk: ``start`` and ``end`` are RFC 3339 times in UTC, ``room`` is its
+    name."""
+
+    title: str
+    start: str
+    end: str
+    room: str | None = None
+
+
+class TalkChange(msgspec.Struct, frozen=True):
+    """What became of the talk ``id``, and what the programme says of it now; ``kinds`` are words such as
+    ``moved`` or ``cancelled``, ``before`` is what it said until then, None for a talk that is new."""
+
+    id: str
+    kinds: tuple[str, ...]
+    title: str
+    start: str
+    end: str
+    room: str | None = None
+    before: TalkFacts | None = None
+
+
+#: How many talks one :class:`Rescheduled` tells of at most.
+MOST_TALKS = 200
+
+
+class Rescheduled(msgspec.Struct, frozen=True):
+    """The programme is another now: ``version`` names it, ``talks`` has what changed.  Recorded once per
+    ``mark``.  Raises :class:`ValueError` for more than :data:`MOST_TALKS` talks: a change goes to every
+    viewer, whole."""
+
+    mark: str
+    version: str
+    talks: tuple[TalkChange, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.talks) > MOST_TALKS:
+            raise ValueError(f"{len(self.talks)} talks in one change; {MOST_TALKS} is the most")
+
+
 class SourceGap(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """An upstream outage in time, as part of the record.  ``from_`` and ``to`` are RFC 3339 times."""
 
@@ -45,18 +105,43 @@ class SourceGap(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "fro
     reason: str
 
 
-Draft = Posted | Removed | SourceGap
+Draft = Posted | Removed | SourceGap | Filed | Rescheduled
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An item that is not to be shown before somebody says so.  Versions are as in :class:`Posted`.
+
+    ``reason`` is a short word for organisers, ``until`` the RFC 3339 time at which it is due to be released
+    without their word, None for never.
+    """
+
+    item: Item
+    version: str
+    reason: str
+    until: str | None = None
+
+    @property
+    def posted(self) -> Posted:
+        """What is recorded once it is released."""
+        return Posted(self.item, self.version)
+
+
+RecordKind = Literal["post", "restore", "remove", "gap", "file", "schedule"]
+
+#: The kinds that are recorded once per version and about no item.
+ITEMLESS: frozenset[str] = frozenset({"gap", "schedule"})
 
 
 class Record(msgspec.Struct, frozen=True):
     """A draft ready for a log.
 
     ``id_key`` and ``version_key`` are 16-byte hashes of the id and of id and version; ``order`` is the
-    version's number or 0; ``tail`` is the JSON that follows the ``type`` member of the change, closing brace
+    version's number or 0; a ``restore`` is a post that a removal does not suppress; ``tail`` is the JSON that
+    follows the ``type`` member of the change, closing brace
     included.
     """
 
-    kind: Literal["post", "remove", "gap"]
+    kind: RecordKind
     id: str
     id_key: bytes
     version_key: bytes
@@ -83,6 +168,11 @@ def item_keys(id: str, version: str) -> tuple[bytes, bytes]:
     )
 
 
+def posting_kind(version: str) -> Literal["post", "restore"]:
+    """What the record of a posting with this version is."""
+    return "restore" if version.startswith(RESTORED) else "post"
+
+
 def version_order(version: str) -> int:
     """The number by which versions of one id are ordered; 0 where they have no order.
 
@@ -102,7 +192,7 @@ def prepare(draft: Draft) -> Record:
     match draft:
         case Posted(item, version):
             return Record(
-                "post",
+                posting_kind(version),
                 item.id,
                 *item_keys(item.id, version),
                 version_order(version),
@@ -114,3 +204,8 @@ def prepare(draft: Draft) -> Record:
             name = f"gap:{draft.source}:{draft.from_}"
             version = f"{draft.state}:{draft.to}:{draft.fetched}"
             return Record("gap", name, key(name), key(name, version), 0, _encode(draft)[1:])
+        case Filed(id_, _, mark):
+            return Record("file", id_, key(id_), key(id_, mark, "filed"), 0, _encode(draft)[1:])
+        case Rescheduled(mark):
+            name = "schedule"
+            return Record("schedule", name, key(name), key(name, mark, "changed"), 0, _encode(draft)[1:])

@@ -24,7 +24,7 @@ class LogUnavailable(AfeedError):
 
 
 class LogFull(LogUnavailable):
-    """The live log has reached ``max_log_bytes`` because the archive does not follow."""
+    """The live log has reached ``max_log_bytes``: the archive does not follow, or too much is held back."""
 
 
 class LogUnusable(LogUnavailable):

@@ -63,18 +63,21 @@ def first_header(headers: Iterable[Header], name: bytes) -> bytes | None:
     return next((value for key, value in headers if key == name), None)
 
 
-def query_members(raw: bytes) -> dict[str, str]:
-    """The members of a query string; raises :class:`~afeed.core.errors.BadInput` for repeated or too many
-    ones."""
+def query_members(raw: bytes, most: int = 20, *, texts: bool = True) -> dict[str, str]:
+    """The members of a query string; raises :class:`~afeed.core.errors.BadInput` for repeated ones, for more
+    than ``most``, and, where they are ``texts``, for a NUL, which no text has and PostgreSQL takes for a
+    fault."""
     if not raw:
         return {}
     try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=most, errors="strict")
     except ValueError as error:
-        raise BadInput("the query string is not percent-encoded UTF-8 with at most 20 members") from error
+        raise BadInput(f"the query string is not percent-encoded UTF-8 with at most {most} members") from error
     members = dict(pairs)
     if len(members) != len(pairs):
         raise BadInput("a member of the query string is given twice")
+    if texts and any("\0" in name or "\0" in value for name, value in pairs):
+        raise BadInput("the query string has a NUL in it")
     return members
 
 
@@ -131,6 +134,11 @@ def _address(text: str) -> Address | None:
 
 def _within(address: Address | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(address.version == net.version and address in net for net in networks)
+
+
+def is_among(address: str, networks: Iterable[Network]) -> bool:
+    """Whether ``address`` is one of ``networks``; text that is no address never is."""
+    return _within(_address(address), networks)
 
 
 class _Hops(NamedTuple):

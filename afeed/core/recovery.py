@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change
+from afeed.core.change import GAP, REMOVED, WITH_ITEM, Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Record, Removed, SourceGap, item_keys, prepare, version_order
+from afeed.core.draft import Record, Removed, SourceGap, item_keys, posting_kind, prepare, version_order
 
 #: Cursors older than this many epochs get a gap.
 MAX_ANCESTORS = 32
@@ -138,8 +138,9 @@ class RecordKeys(NamedTuple):
 
 
 def keys_of(change: Change) -> RecordKeys | None:
-    """The keys of :func:`record_of`, in half of its time."""
-    if change.type in (POSTED, EDITED) and change.id is not None:
+    """The keys of :func:`record_of`, in half of its time.  What was restored is a post like any other here:
+    where changes are put back as they are, nothing is decided."""
+    if change.type in WITH_ITEM and change.id is not None:
         version = change.version or ""
         return RecordKeys("post", *item_keys(change.id, version), version_order(version))
     record = record_of(change)
@@ -148,14 +149,16 @@ def keys_of(change: Change) -> RecordKeys | None:
 
 def record_of(change: Change) -> Record | None:
     """The record from which ``change`` was made, with the same keys, so that a repetition is still known as one
-    after a recovery; None for a redacted change, which keeps nothing but its number."""
-    if change.type in (POSTED, EDITED) and change.id is not None:
+    after a recovery; None for a redacted change, which keeps nothing but its number, and for one of a type that
+    this version does not know."""
+    if change.type in WITH_ITEM and change.id is not None:
         version = change.version or ""
         tail = change.stored.partition(b'"type":"%s",' % change.type.encode("ascii"))[2]
         id_key, version_key = item_keys(change.id, version)
-        return Record("post", change.id, id_key, version_key, version_order(version), tail)
+        return Record(posting_kind(version), change.id, id_key, version_key, version_order(version), tail)
     if change.type == REMOVED and change.id is not None:
         return prepare(Removed(change.id))
     if change.type == GAP:
         return prepare(_gap.decode(change.stored))
-    return None
+    other = change.filing() or change.rescheduling()
+    return None if other is None else prepare(other)

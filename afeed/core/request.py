@@ -16,7 +16,10 @@ MAX_FRAMING = 8
 
 
 class Refused(Exception):
-    """A request that is answered with this and nothing else, and whose connection is closed."""
+    """A request that is answered with this and nothing else, and whose connection is closed; ``page`` says it
+    to people, where there is one."""
+
+    page: bytes | None = None
 
     def __init__(self, status: int, code: str, detail: str, headers: tuple[Header, ...] = ()) -> None:
         super().__init__(detail)
@@ -79,8 +82,13 @@ def read_target(method: bytes, version: bytes, url: bytes, headers: list[Header]
             raise bad_request("the request target is a path")
         authority = parts.netloc
         url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+    return Target(authority, *split_path(url))
+
+
+def split_path(url: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request target that begins with a slash."""
     path, _, query = url.partition(b"?")
-    return Target(authority, path, query.partition(b"#")[0])
+    return path, query.partition(b"#")[0]
 
 
 def check_body(version: bytes, headers: Iterable[Header], limit: int) -> None:

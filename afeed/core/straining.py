@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change
+from afeed.core.change import FILED, GAP, REMOVED, WITH_ITEM, Change
 from afeed.core.cursor import Ancestor, Cursor
-from afeed.core.draft import SourceGap, key
+from afeed.core.draft import SourceGap, key, posting_kind
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -50,9 +50,24 @@ def starting_point(
     return stored.seq
 
 
+#: Seconds to wait after a hint, so that what comes in quick succession shares a transaction: at first, and at
+#: most while changes come one after the other.
+LINGER_S = 0.1
+LONGEST_LINGER_S = 1.0
+#: So many changes are worth a transaction of their own.
+WORTHWHILE = 250
+
+
+def linger(last: float, copied: int) -> float:
+    """How long to wait next, when ``copied`` changes had come after ``last`` seconds: about as long as it takes
+    until the next transaction is worthwhile, but never much longer than the last time."""
+    return max(LINGER_S, min(last * WORTHWHILE / max(copied, 1), 2 * last, LONGEST_LINGER_S))
+
+
 class ItemState(msgspec.Struct, frozen=True):
     """An item as a batch leaves it: ``content`` is its JSON, ``first_seq`` and ``seq`` are where the batch
-    first and last speaks of it."""
+    first and last speaks of it.  One that was ``restored`` is shown again although it was removed before.
+    ``talk`` is None where the batch says nothing of the talk it is filed under: that stays as it was."""
 
     key: bytes
     id: str
@@ -63,6 +78,16 @@ class ItemState(msgspec.Struct, frozen=True):
     handle: str | None
     created_at: str
     content: bytes
+    restored: bool = False
+    talk: str | None = None
+
+
+class ItemFiling(msgspec.Struct, frozen=True):
+    """The talk, or none, under which the change ``seq`` filed an item that was posted before the batch."""
+
+    key: bytes
+    talk: str | None
+    seq: int
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -77,7 +102,9 @@ class Folded(msgspec.Struct, frozen=True):
     """A batch, ready to be written.
 
     ``rows`` are the changes with the key of their item, redacted where the batch itself removes the item;
-    ``items`` and ``removals`` are the last state of each item, ``gaps`` that of each outage with its seq;
+    ``removals`` are the last removal of each item, ``items`` the last state of those that were not removed or
+    were restored since, ``gaps`` that of each outage with its seq, ``filings`` where items are filed after
+    all the others;
     ``unreadable`` are seqs whose item or outage cannot be read: the row is kept, and nothing else follows.
     """
 
@@ -86,6 +113,11 @@ class Folded(msgspec.Struct, frozen=True):
     removals: list[Removal]
     unreadable: list[int]
     gaps: list[tuple[int, SourceGap]] = []
+    filings: list[ItemFiling] = []
+
+    def keys(self) -> set[bytes]:
+        """Of all items whose state it changes."""
+        return {one.key for some in (self.items, self.removals, self.filings) for one in some}
 
 
 class _Author(msgspec.Struct):
@@ -96,6 +128,7 @@ class _Summary(msgspec.Struct):
     source: str
     created_at: str
     author: _Author
+    talk: str | None = None
 
 
 class _WithItem(msgspec.Struct):
@@ -108,14 +141,16 @@ _gap = msgspec.json.Decoder(SourceGap)
 
 
 def fold(changes: Sequence[Change]) -> Folded:
-    """What ``changes``, in the order of the log, amount to.  A removal is final: a change of the same item
-    that followed it would not bring the item back."""
+    """What ``changes``, in the order of the log, amount to.  Only being restored brings a removed item back;
+    another change that followed its removal would not."""
     rows: list[tuple[Change, bytes | None]] = []
     items: dict[bytes, ItemState] = {}
     removals: dict[bytes, Removal] = {}
     unreadable: list[int] = []
+    restored: set[bytes] = set()
     content_rows: dict[bytes, list[int]] = {}
     gaps: dict[tuple[str, str], tuple[int, SourceGap]] = {}
+    filings: dict[bytes, ItemFiling] = {}
     for change in changes:
         item_key = None if change.id is None else key(change.id)
         if item_key is not None and change.id is not None:
@@ -123,16 +158,36 @@ def fold(changes: Sequence[Change]) -> Folded:
                 for index in content_rows.pop(item_key, ()):
                     rows[index] = (rows[index][0].redacted(), None)
                 items.pop(item_key, None)
-                removals.setdefault(item_key, Removal(item_key, change.id, change.seq))
-            elif change.type in (POSTED, EDITED):
+                filings.pop(item_key, None)
+                if item_key not in removals or item_key in restored:
+                    removals[item_key] = Removal(item_key, change.id, change.seq)
+                restored.discard(item_key)
+            elif change.type in WITH_ITEM:
                 content_rows.setdefault(item_key, []).append(len(rows))
-                if item_key not in removals:
+                if posting_kind(change.version or "") == "restore":
+                    restored.add(item_key)
+                if item_key not in removals or item_key in restored:
                     earlier = items.get(item_key)
                     first_seq = change.seq if earlier is None else earlier.first_seq
                     try:
-                        items[item_key] = _state(change, change.id, item_key, first_seq)
+                        again = item_key in restored
+                        state = _state(change, change.id, item_key, first_seq, again)
                     except msgspec.DecodeError:
                         unreadable.append(change.seq)
+                    else:
+                        if state.talk is not None:
+                            filings.pop(item_key, None)
+                        elif earlier is not None and earlier.talk is not None:
+                            state = msgspec.structs.replace(state, talk=earlier.talk)
+                        items[item_key] = state
+            elif change.type == FILED:
+                try:
+                    filing = change.filing()
+                except msgspec.DecodeError:
+                    unreadable.append(change.seq)
+                else:
+                    assert filing is not None
+                    _file(items, filings, ItemFiling(item_key, filing.talk, change.seq))
         elif change.type == GAP:
             try:
                 gap = _gap.decode(change.stored)
@@ -140,10 +195,28 @@ def fold(changes: Sequence[Change]) -> Folded:
             except msgspec.DecodeError:
                 unreadable.append(change.seq)
         rows.append((change, item_key))
-    return Folded(rows, list(items.values()), list(removals.values()), unreadable, list(gaps.values()))
+    return Folded(
+        rows,
+        list(items.values()),
+        list(removals.values()),
+        unreadable,
+        list(gaps.values()),
+        list(filings.values()),
+    )
 
 
-def _state(change: Change, item_id: str, item_key: bytes, first_seq: int) -> ItemState:
+def _file(items: dict[bytes, ItemState], filings: dict[bytes, ItemFiling], filing: ItemFiling) -> None:
+    """Note ``filing``: with the item if the batch has it, for that is one statement less."""
+    state = items.get(filing.key)
+    if state is not None:
+        items[filing.key] = msgspec.structs.replace(state, talk=filing.talk, seq=filing.seq)
+    if state is not None and filing.talk is not None:
+        filings.pop(filing.key, None)
+    else:  # that it is filed under no talk cannot be told from nothing being said about it
+        filings[filing.key] = filing
+
+
+def _state(change: Change, item_id: str, item_key: bytes, first_seq: int, restored: bool) -> ItemState:
     content = bytes(_with_item.decode(change.stored).item)
     summary = _summary.decode(content)
     return ItemState(
@@ -156,4 +229,6 @@ def _state(change: Change, item_id: str, item_key: bytes, first_seq: int) -> Ite
         summary.author.handle,
         summary.created_at,
         content,
+        restored,
+        summary.talk,
     )

@@ -53,8 +53,8 @@ class ScheduleKeeper:
     ``interval_s`` is the pause between two looks at ``origin``.  ``adopt(succession)`` is awaited when there is
     a new version, before it is used: the schedule and what became of each talk.  After a crash it may be called
     again with the same, so it must be idempotent; if it fails, the old version stays and it is tried again.
-    After a start it is called with the stored version and no revisions.
-    ``in_thread(function, *arguments)`` runs disk I/O off the reactor; ``now`` gives Unix seconds.
+    After a start it is called with the stored version and no revisions.  ``used()`` is called once it is the
+    one in use.  ``in_thread(function, *arguments)`` runs disk I/O off the reactor; ``now`` gives Unix seconds.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class ScheduleKeeper:
         shelf: Shelf,
         in_thread: Callable[..., Deferred[Any]],
         adopt: Callable[[Succession], Awaitable[None]],
+        used: Callable[[], object] = lambda: None,
         clock: IReactorTime,
         now: Callable[[], float],
         rng: Random,
@@ -81,6 +82,7 @@ class ScheduleKeeper:
         self._shelf = shelf
         self._in_thread = in_thread
         self._adopt = adopt
+        self._used = used
         self._clock = clock
         self._now = now
         self._rng = rng
@@ -124,6 +126,11 @@ class ScheduleKeeper:
             return await self._attempt()
         finally:
             self._busy = False
+
+    @property
+    def looked(self) -> bool:
+        """Whether the origin was looked at since the start."""
+        return self._looked is not None
 
     @property
     def error(self) -> str | None:
@@ -206,6 +213,7 @@ class ScheduleKeeper:
             )
         if self._kept is not None:
             await self._adopt(Succession(schedule=self._kept.schedule, revisions=()))
+            self._used()
         self._loaded = True
 
     async def _use(self, data: bytes, content: Content) -> bool:
@@ -230,6 +238,7 @@ class ScheduleKeeper:
         await self._in_thread(self._shelf.store, self._slug, kept)
         self._kept = kept
         if new:
+            self._used()
             _log.info(
                 "{name}: {talks} talks from {origin} ({kind}), {revisions} changed; {warnings} warnings",
                 name=self.name,

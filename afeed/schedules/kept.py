@@ -44,19 +44,23 @@ class Shelf:
 
     def store(self, slug: str, kept: Kept) -> None:
         """Replace it in one step: whoever is killed meanwhile leaves the old or the new version, whole."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(slug)
-        fresh = path.with_suffix(".new")
-        with fresh.open("wb") as stream:
-            stream.write(msgspec.json.encode(kept))
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(path)
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_whole(self._path(slug), msgspec.json.encode(kept))
 
     def _path(self, slug: str) -> Path:
         return self._folder / f"{slug}.json"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put ``data`` into the file ``path`` in one step and for good, and make its folder if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -18,6 +18,7 @@ from afeed.core.change import (
     STORED_AT_LENGTH,
     Change,
     compose,
+    milliseconds,
     redact,
     seconds,
     timestamp,
@@ -39,6 +40,12 @@ class TimeTests(SynchronousTestCase):
         text = timestamp(milliseconds / 1000)
         self.assertEqual(int(text[-4:-1]), milliseconds % 1000)
         self.assertEqual(timestamp(seconds(text)), text)
+
+    def test_a_time_in_milliseconds_names_its_zone(self) -> None:
+        for text in (AT, "2026-11-21T18:00:06.120+01:00"):
+            self.assertEqual(milliseconds(text), 1_795_280_406_120)
+        for text in ("", "soon", "2026-11-21", "2026-11-21T17:00:06", "2026-02-30T17:00:06Z", "1795280406Z"):
+            self.assertRaises(ValueError, milliseconds, text)
 
 
 class ChangeTests(SynchronousTestCase):

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.core.draft import KEY_BYTES, Removed, SourceGap, key, prepare, version_order
+from afeed.core.draft import (
+    KEY_BYTES,
+    Filed,
+    Held,
+    Removed,
+    Rescheduled,
+    SourceGap,
+    key,
+    prepare,
+    version_order,
+)
 from tests.fakes import a_post
 
 words = st.lists(st.text(alphabet=st.characters(codec=None), max_size=4), max_size=3)
@@ -48,6 +58,23 @@ class RecordTests(SynchronousTestCase):
         removal = prepare(Removed("push:1"))
         self.assertEqual(removal.id_key, prepare(a_post(1)).id_key)
         self.assertNotEqual(removal.version_key, prepare(a_post(1, version="removed")).version_key)
+
+    def test_a_filing_is_of_the_same_item_and_no_version_of_it(self) -> None:
+        one, other = prepare(Filed("push:1", "a", "1")), prepare(Filed("push:1", None, "2"))
+        self.assertEqual((one.kind, one.id_key, one.order), ("file", prepare(a_post(1)).id_key, 0))
+        self.assertEqual(one.version_key, prepare(Filed("push:1", "b", "1")).version_key)
+        versions = {one.version_key, other.version_key, prepare(a_post(1, version="1")).version_key}
+        self.assertEqual(len(versions | {prepare(Removed("push:1")).version_key}), 4)
+
+    def test_changes_of_the_programme_are_told_apart_by_their_marks(self) -> None:
+        one, other = prepare(Rescheduled("1", "v", ())), prepare(Rescheduled("2", "v", ()))
+        self.assertEqual((one.kind, one.id_key), ("schedule", other.id_key))
+        self.assertNotEqual(one.version_key, other.version_key)
+        self.assertEqual(one.version_key, prepare(Rescheduled("1", "w", ())).version_key)
+
+    def test_what_is_held_is_recorded_as_if_it_had_been_posted(self) -> None:
+        post = a_post(1, version="7")
+        self.assertEqual(prepare(Held(post.item, post.version, "word", None).posted), prepare(post))
 
     def test_an_outage_that_goes_on_is_a_new_version_of_the_same(self) -> None:
         def gap(**members: object) -> SourceGap:

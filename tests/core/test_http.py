@@ -142,7 +142,14 @@ class QueryTests(SynchronousTestCase):
         )
 
     def test_repeated_undecodable_and_too_many_members_are_refused(self) -> None:
-        for raw in (b"a=1&a=2", b"a=%ff", b"\xff=1", b"&".join(b"k%d=1" % i for i in range(21))):
+        for raw in (
+            b"a=1&a=2",
+            b"a=%ff",
+            b"a=b%00",
+            b"%00=b",
+            b"\xff=1",
+            b"&".join(b"k%d=1" % i for i in range(21)),
+        ):
             with self.assertRaises(BadInput):
                 query_members(raw)
 

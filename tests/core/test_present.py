@@ -6,7 +6,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.change import POSTED, Change, compose
-from afeed.core.draft import Draft, Posted, Removed, prepare
+from afeed.core.draft import RESTORED, Draft, Filed, Posted, Removed, Rescheduled, prepare
 from afeed.core.present import is_late, present
 from tests.fakes import MemoryLog, a_post, an_item
 
@@ -41,6 +41,61 @@ class PresentTests(SynchronousTestCase):
         newest = reversed(log.events["e"].changes[2:])
         state = present(newest, 10)
         self.assertEqual((state.posted, list(state.edited), state.removed), ([], ["push:1"], {"push:2"}))
+
+
+class FiledTests(SynchronousTestCase):
+    """Under which talk a page shows an item."""
+
+    def talks(self, *drafts: Draft, skip: int = 0) -> dict[str, str | None]:
+        log = MemoryLog(["e"])
+        log.append("e", None, drafts)
+        state = present(reversed(log.events["e"].changes[skip:]), 10)
+        items = [item for _, change in state.posted if (item := change.item()) is not None]
+        items += [item for change in state.edited.values() if (item := change.item()) is not None]
+        return {item.id: state.filed(item).talk for item in items}
+
+    def post(self, number: int, talk: str | None, version: str = "1") -> Posted:
+        return Posted(msgspec.structs.replace(an_item(number), talk=talk), version)
+
+    def test_the_last_word_counts(self) -> None:
+        told = self.talks(
+            self.post(1, "a"),
+            self.post(2, "a"),
+            self.post(3, "a"),
+            self.post(4, None),
+            Filed("push:1", "b", "1"),
+            Filed("push:2", "b", "1"),
+            Filed("push:3", None, "1"),
+            Filed("push:1", "c", "2"),
+            self.post(2, "d", "2"),
+        )
+        self.assertEqual(told, {"push:1": "c", "push:2": "d", "push:3": None, "push:4": None})
+
+    def test_an_edit_that_says_nothing_leaves_an_item_where_it_is_filed(self) -> None:
+        told = self.talks(
+            self.post(1, "a"),
+            self.post(2, None),
+            Filed("push:2", "b", "1"),
+            self.post(1, None, "2"),
+            self.post(2, None, "2"),
+        )
+        self.assertEqual(told, {"push:1": "a", "push:2": "b"})
+
+    def test_what_was_said_before_a_removal_is_forgotten(self) -> None:
+        told = self.talks(
+            self.post(1, "a"),
+            Filed("push:1", "b", "1"),
+            Removed("push:1"),
+            self.post(1, None, RESTORED + "x"),
+        )
+        self.assertEqual(told, {"push:1": None})
+
+    def test_items_that_were_posted_earlier_are_told_of_too(self) -> None:
+        drafts = [self.post(1, "a"), Filed("push:1", "b", "1"), self.post(1, None, "2")]
+        self.assertEqual(self.talks(*drafts, skip=1), {"push:1": "b"})
+
+    def test_changes_of_the_programme_are_no_items(self) -> None:
+        self.assertEqual(self.talks(self.post(1, "a"), Rescheduled("m", "v", ())), {"push:1": "a"})
 
 
 class LateTests(SynchronousTestCase):

@@ -6,9 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change, compose
+from afeed.core.change import EDITED, FILED, GAP, POSTED, REMOVED, RESCHEDULED, Change, compose
 from afeed.core.cursor import Ancestor, Cursor, resume
-from afeed.core.draft import Draft, Posted, Removed, SourceGap, prepare
+from afeed.core.draft import (
+    Draft,
+    Filed,
+    Posted,
+    Removed,
+    Rescheduled,
+    SourceGap,
+    TalkChange,
+    TalkFacts,
+    prepare,
+)
 from afeed.core.item import Item
 from afeed.core.recovery import (
     MAX_ANCESTORS,
@@ -164,6 +174,18 @@ class RecordOfTests(SynchronousTestCase):
         gap = SourceGap(source="x", from_="a", to=None, state="open", fetched=0, reason="r")
         self.again(gap, GAP)
         self.again(SourceGap(source="x", from_="a", to="b", state="closed", fetched=3, reason="r"), GAP)
+
+    def test_what_is_recorded_once_gives_it_back_too(self) -> None:
+        self.again(Filed('x:"1"', "a \u2028 talk", "mark"), FILED)
+        self.again(Filed("x:1", None, ""), FILED)
+        before = TalkFacts("T", "2026-11-21T17:00:00Z", "2026-11-21T18:00:00Z", None)
+        talk = TalkChange("t", ("moved",), "T", "2026-11-21T17:30:00Z", "2026-11-21T18:00:00Z", "A", before)
+        self.again(Rescheduled("m", "v", (talk, TalkChange("u", (), "U", "", "", None))), RESCHEDULED)
+
+    def test_a_change_of_a_later_version_gives_nothing(self) -> None:
+        change = Change.decode(7, b'{"at":"%s","type":"question.asked","id":"q:1"}' % self.at.encode())
+        self.assertIsNone(record_of(change))
+        self.assertIsNone(keys_of(change))
 
     def test_a_redacted_change_gives_nothing(self) -> None:
         change = Change.decode(7, compose(prepare(Posted(self.item, "1")), POSTED, self.at))

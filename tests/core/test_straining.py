@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.change import EDITED, POSTED, REMOVED, Change, compose, timestamp
 from afeed.core.cursor import Ancestor, Cursor
-from afeed.core.draft import Draft, Removed, SourceGap, key, prepare
+from afeed.core.draft import RESTORED, Draft, Removed, SourceGap, key, prepare
 from afeed.core.item import decode_item
-from afeed.core.straining import Refusal, fold, starting_point
+from afeed.core.straining import LINGER_S, LONGEST_LINGER_S, WORTHWHILE, Refusal, fold, linger, starting_point
 from tests.fakes import a_post
 
 
@@ -46,6 +46,32 @@ class StartingPointTests(SynchronousTestCase):
         self.assertIsInstance(starting_point(Cursor("e1", 10), "e1", (), 9), Refusal)
 
 
+class LingerTests(SynchronousTestCase):
+    def settled(self, rate: float) -> tuple[float, float]:
+        """The wait, and what it brings, when changes come ``rate`` a second for a while."""
+        pause = LINGER_S
+        for _ in range(20):
+            pause = linger(pause, round(rate * pause))
+        return pause, rate * pause
+
+    def test_a_trickle_is_gathered_for_as_long_as_anybody_may_wait(self) -> None:
+        self.assertEqual(self.settled(0)[0], LONGEST_LINGER_S)
+        self.assertEqual(self.settled(100)[0], LONGEST_LINGER_S)
+
+    def test_a_stream_is_gathered_until_a_transaction_is_worthwhile(self) -> None:
+        for rate in (300, 500, 2000):
+            pause, gathered = self.settled(rate)
+            self.assertLess(pause, LONGEST_LINGER_S)
+            self.assertAlmostEqual(gathered, WORTHWHILE, delta=WORTHWHILE / 10)
+
+    def test_a_flood_is_not_waited_for(self) -> None:
+        self.assertEqual(self.settled(10_000)[0], LINGER_S)
+        self.assertEqual(linger(LONGEST_LINGER_S, 30_000), LINGER_S)
+
+    def test_the_wait_grows_step_by_step(self) -> None:
+        self.assertEqual(linger(LINGER_S, 1), 2 * LINGER_S)
+
+
 class FoldTests(SynchronousTestCase):
     def test_an_edit_replaces_the_state_and_keeps_the_place(self) -> None:
         folded = fold(changes((POSTED, a_post(1, "old")), (POSTED, a_post(2)), (EDITED, a_post(1, "new", "2"))))
@@ -71,6 +97,31 @@ class FoldTests(SynchronousTestCase):
         folded = fold(changes((REMOVED, Removed("push:1")), (POSTED, a_post(1))))
         self.assertEqual(folded.items, [])
         self.assertEqual([removal.seq for removal in folded.removals], [1])
+
+    def test_being_restored_brings_it_back(self) -> None:
+        again = a_post(1, "shown", RESTORED + "a")
+        folded = fold(changes((POSTED, a_post(1, "secret")), (REMOVED, Removed("push:1")), (POSTED, again)))
+        self.assertEqual([change.type for change, _ in folded.rows], ["redacted", REMOVED, POSTED])
+        (state,) = folded.items
+        self.assertEqual((state.first_seq, state.seq, state.restored), (3, 3, True))
+        self.assertEqual([removal.seq for removal in folded.removals], [2])
+        folded = fold(changes((POSTED, again), (EDITED, a_post(1, "edited", "7"))))
+        (state,) = folded.items
+        self.assertEqual((state.first_seq, state.version, state.restored), (1, "7", True))
+
+    def test_what_is_removed_once_more_is_gone(self) -> None:
+        again = a_post(1, "shown", RESTORED + "a")
+        folded = fold(
+            changes(
+                (REMOVED, Removed("push:1")),
+                (POSTED, again),
+                (REMOVED, Removed("push:1")),
+                (POSTED, a_post(1)),
+            )
+        )
+        self.assertEqual(folded.items, [])
+        self.assertEqual([removal.seq for removal in folded.removals], [3])
+        self.assertEqual(folded.rows[1][0].type, "redacted")
 
     def test_what_is_no_item_is_only_a_row(self) -> None:
         gap = SourceGap(source="x", from_="a", to=None, state="open", fetched=0, reason="silence")

@@ -31,6 +31,8 @@ _LATIN_HOST = re.compile(f"[{_LATIN}0-9._-]+")
 _START = re.compile(
     f"(?i:{_SCHEME})|(?<![{_LATIN}0-9@＠$#＃._/-])[{_LATIN}0-9][{_LATIN}0-9._-]*[.][{_LATIN}._-]*"
 )
+#: What every URL has in it: the dot before the last part of its host.
+_NAME = re.compile(rf"\.(?:[{_LATIN}]|[^\x00-\xbf])")
 _PORT = re.compile(r":[0-9]{1,5}(?![0-9])")
 _PATH = re.compile(rf"/[{_LATIN}{_CYRILLIC}0-9!*';:=+,.$/%#\[\]()~@|&_\u2013-]*")
 _QUERY = re.compile(r"\?[A-Za-z0-9!?*'@();:&=+$/%#\[\]_.,~|-]*")
@@ -43,12 +45,13 @@ _QUERY_END = re.compile(r"[A-Za-z0-9_&=#/-]")
 _TAG_CHARACTERS = (
     rf"\w{MARKS}\u200c\u200d\u05be\u05f3\u05f4\uff5e\u301c\u309b\u309c\u30a0\u30fb\u3003\u0f0b\u0f0c\u00b7"
 )
+# Each begins with the sign, which is found quickly, and asks afterwards for what may not stand before it.
 _HASHTAG = re.compile(
-    rf"(?:(?<![&{_TAG_CHARACTERS}])|(?<=[\ufe0e\ufe0f]))[#＃](?![\ufe0f\u20e3])"
+    rf"[#＃](?:(?<![&{_TAG_CHARACTERS}].)|(?<=[\ufe0e\ufe0f].))(?![\ufe0f\u20e3])"
     rf"(?=[{_TAG_CHARACTERS}]*[^\W\d_])([{_TAG_CHARACTERS}]++)(?!://|[#＃])"
 )
 _MENTION = re.compile(
-    rf"(?:(?<![A-Za-z0-9_!#$%&*@＠])|(?<=\b[Rr][Tt]))[@＠]([A-Za-z0-9_]{{1,20}}+)(?![A-Za-z0-9_@＠{_LATIN}]|://)"
+    rf"[@＠](?:(?<![A-Za-z0-9_!#$%&*@＠].)|(?<=\b[Rr][Tt].))([A-Za-z0-9_]{{1,20}}+)(?![A-Za-z0-9_@＠{_LATIN}]|://)"
 )
 
 
@@ -66,8 +69,7 @@ class Found(msgspec.Struct, frozen=True):
 
 def find(text: str) -> list[Found]:
     """Everything found in ``text``, in order and without overlaps; a URL wins over what stands in it."""
-    urls = list(_urls(text)) if "." in text else []
-    found = list(urls)
+    found = list(_urls(text)) if "." in text else []
     for pattern, kind in ((_HASHTAG, "hashtag"), (_MENTION, "mention")):
         for match in pattern.finditer(text):
             found.append(Found(match.start(), match.end(), kind, match[1]))  # type: ignore[arg-type]
@@ -80,8 +82,18 @@ def find(text: str) -> list[Found]:
 
 
 def _urls(text: str) -> Iterator[Found]:
-    at = 0
-    while (match := _START.search(text, at)) is not None:
+    at, dot = 0, -1
+    while True:
+        if dot < at:
+            # There is no space in a URL before the dot of its host: what is left of that need not be looked at.
+            name = _NAME.search(text, at)
+            if name is None:
+                return
+            dot = name.start()
+            at = max(at, text.rfind(" ", at, dot) + 1)
+        match = _START.search(text, at)
+        if match is None:
+            return
         start = match.start()
         scheme = match[0].endswith("://")
         end = _host_with_scheme(text, match.end()) if scheme else _host_alone(text, start, match.end())

@@ -7,6 +7,7 @@ images.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
@@ -24,6 +25,8 @@ _MAIL = re.compile(r"mailto:[A-Za-z0-9.!#$%&'*+/=?^_`{|}~@-]{3,320}", re.IGNOREC
 
 #: What a URL may not contain as it is, although people write it: escaped instead of refused.
 _ESCAPED = re.compile('[\\s"<>\\\\^`{|}\u200b-\u200f\u202a-\u202e\u2066-\u2069]')
+#: What needs no escaping: nearly every tag and every name.
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~@-]*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 
 
@@ -32,8 +35,11 @@ def web_url(value: object) -> str | None:
 
     A user name before the host is refused: nobody needs it and it disguises the host.
     """
-    if not isinstance(value, str) or len(value) > _MAX_CHARS:
-        return None
+    return _web_url(value) if isinstance(value, str) and len(value) <= _MAX_CHARS else None
+
+
+@lru_cache(maxsize=256)  # hashtags, links and portraits of an event come again and again
+def _web_url(value: str) -> str | None:
     value = value.strip()
     match = _WEB.fullmatch(value)
     if match is None or _CONTROL.search(value):
@@ -85,4 +91,4 @@ def _is_public(host: str) -> bool:
 
 def path_part(text: str) -> str:
     """``text`` escaped as one segment of a URL's path."""
-    return quote(text, safe="@")
+    return text if _UNRESERVED.fullmatch(text) is not None else quote(text, safe="@")

@@ -81,7 +81,7 @@ def listing(value: object) -> list[Any]:
 
 def mappings(value: object) -> list[dict[str, Any]]:
     """The objects in an array."""
-    return [entry for entry in listing(value) if isinstance(entry, dict)]
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def string(value: object) -> str | None:

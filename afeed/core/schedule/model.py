@@ -92,28 +92,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
-_schedules = msgspec.json.Decoder(Schedule)
-_readings = msgspec.json.Decoder(Reading)
 
 
 def encode_schedule(schedule: Schedule) -> bytes:
     """``schedule`` as UTF-8 JSON."""
     return _encoder.encode(schedule)
-
-
-def decode_schedule(data: bytes) -> Schedule:
-    """The inverse; raises :class:`msgspec.DecodeError` on anything else."""
-    return _schedules.decode(data)
-
-
-def encode_reading(reading: Reading) -> bytes:
-    """``reading`` as UTF-8 JSON."""
-    return _encoder.encode(reading)
-
-
-def decode_reading(data: bytes) -> Reading:
-    """The inverse; raises :class:`msgspec.DecodeError` on anything else."""
-    return _readings.decode(data)
 
 
 def digest(schedule: Schedule) -> str:

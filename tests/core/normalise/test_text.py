@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.core.normalise.characters import calm, label, scrub
+from afeed.core.normalise.characters import (
+    _DIRECTIONS,
+    _EMBEDDINGS,
+    _INVISIBLE_RUN,
+    _ISOLATES,
+    _JOINER,
+    _LINE_END,
+    _MARK_RUN,
+    _RESTLESS,
+    _SPACE,
+    _TAG_RUN,
+    _UNSTORABLE,
+    _is_calm,
+    calm,
+    label,
+    scrub,
+)
 from afeed.core.normalise.text import (
+    _CLEAN,
     Network,
     Span,
+    _cleaned,
     html_to_text,
     mixed_to_html,
     plain_to_html,
@@ -70,6 +90,140 @@ class RenderTests(SynchronousTestCase):
     def test_quotes_cannot_leave_an_attribute(self) -> None:
         html = render("go", [Span(0, 2, 'https://example.org/"onmouseover="x')]).html
         self.assertEqual(html, f'<p><a href="https://example.org/%22onmouseover=%22x" {REL}>go</a></p>')
+
+
+class SpellingTests(SynchronousTestCase):
+    """What is put together here is spelt as the sanitiser spells it, which therefore need not look at it."""
+
+    #: Pieces of texts and of addresses, harmless and not.
+    PIECES = (
+        *(
+            "a",
+            " ",
+            "\n",
+            "\n\n",
+            "\t",
+            "&",
+            "<",
+            ">",
+            '"',
+            "'",
+            "&amp;",
+            "&nbsp;",
+            "\xa0",
+            "\x00",
+            "\x7f",
+            "\x85",
+        ),
+        *(
+            "\u0301" * 9,
+            "\u200b" * 3,
+            "\u202e",
+            "\u2066",
+            "\u2069",
+            "\ufeff",
+            "\ufffe",
+            "日本",
+            "👩\u200d🚀",
+            "\ud800",
+        ),
+        *(
+            "<p>",
+            "</p>",
+            "<br>",
+            "<script>",
+            "<a href=x>",
+            "</a>",
+            "<!--",
+            "-->",
+            "]]>",
+            "&#x3c;",
+            "#tag",
+            "@ann",
+        ),
+    )
+    ADDRESSES = (
+        *("https://example.org", "http://EXAMPLE.org/a?b=c&d='e'#f", "https://a-b.example.com:8080/%22/(x)"),
+        *("https://xn--a.example/", "https://1.2.3.4/", "https://a--b.example/", "https://-a.example/"),
+        *(
+            "https://bücher.example/ü?ü",
+            "mailto:a@example.org",
+            "javascript:alert(1)",
+            "/relative",
+            "https://a.b.c.d.1/",
+        ),
+        *(
+            "https://example.org/\u202e",
+            "https://example.org/<b>",
+            'https://example.org/"x',
+            "https://example.org:0/",
+        ),
+    )
+
+    def test_whatever_a_text_becomes_stays_as_it_is_when_it_is_cleaned(self) -> None:
+        rng = Random(1)
+        taken = 0
+        for _ in range(3000):
+            raw = "".join(rng.choices(self.PIECES, k=rng.randrange(1, 12)))
+            cuts = sorted(rng.sample(range(len(raw) + 1), k=min(len(raw) + 1, 4)))
+            spans = [
+                Span(
+                    start, end, rng.choice(self.ADDRESSES), None, rng.choice((None, "shown", "<i>", "\u2066x"))
+                )
+                for start, end in zip(cuts[::2], cuts[1::2], strict=False)
+            ]
+            html = render(raw, spans).html
+            # Once by itself: `sanitise` would not clean what it recognises.
+            self.assertEqual(_cleaned(html), html, (raw, spans))
+            taken += _CLEAN.fullmatch(html) is not None
+        self.assertGreater(taken, 500)
+
+    def test_only_what_is_spelt_so_is_passed_as_it_is(self) -> None:
+        link = f'<a href="https://example.org/" {REL}>x</a>'
+        self.assertIsNotNone(_CLEAN.fullmatch(f"<p>a &amp; b<br>{link}</p><p>c</p>"))
+        for html in (
+            "a",
+            "<P>a</P>",
+            "<p>a</p>b",
+            "<p>a & b</p>",
+            "<p>a &AMP; b</p>",
+            "<p>a\xa0b</p>",
+            "<p>a\rb</p>",
+            "<p><i>a</i></p>",
+            "<p><a href='https://example.org/'>a</a></p>",
+            f'<p><a href="https://example.org/">{link}</a></p>',
+            f'<p><a href="javascript:x" {REL}>a</a></p>',
+            f'<p><a href="https://example.org/" {REL} onclick="x">a</a></p>',
+            f'<p><a href="https://example.org/"x" {REL}>a</a></p>',
+            f'<p><a href="https://user@example.org/" {REL}>a</a></p>',
+            f'<p><a href="https://xn--a.example/" {REL}>a</a></p>',
+        ):
+            with self.subTest(html=html):
+                self.assertIsNone(_CLEAN.fullmatch(html))
+
+    def test_no_printable_character_is_replaced(self) -> None:
+        """The quick way round the replacements leaves nothing out."""
+        printable = "".join(filter(str.isprintable, map(chr, range(0x110000))))
+        self.assertEqual(_UNSTORABLE.findall(printable) + _LINE_END.findall(printable), [])
+        self.assertEqual(set(_SPACE.findall(printable)), {" "})
+        self.assertEqual(_DIRECTIONS.findall(printable), [])
+        self.assertEqual(_RESTLESS.findall(printable), [_JOINER])
+
+    def test_what_is_taken_for_calm_stays_as_it_is(self) -> None:
+        rng = Random(2)
+        pieces = (*self.PIECES, "\u0301" * 8, "\u0301", _JOINER * 2, _JOINER * 3, "\u200b", "\U000e0041" * 9)
+        verdicts = set()
+        for _ in range(3000):
+            text = "".join(rng.choices(pieces, k=rng.randrange(1, 5)))
+            changed = text
+            for run in (_MARK_RUN, _INVISIBLE_RUN, _TAG_RUN):
+                changed = run.sub(r"\1", changed)
+            changed = _EMBEDDINGS.sub("", changed)
+            verdicts.add(_is_calm(text))
+            if _is_calm(text):
+                self.assertEqual(changed, text)
+                self.assertIsNone(_ISOLATES.search(text))
+        self.assertEqual(verdicts, {True, False})
 
 
 class PlainTests(SynchronousTestCase):
