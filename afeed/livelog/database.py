@@ -13,15 +13,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from afeed.core.errors import LogUnavailable, LogUnusable
-from afeed.livelog.database_events import Events
-from afeed.livelog.database_file import LAYOUT, Mark, create, examine, identity, passes
+from afeed.livelog.database_file import (
+    HELD_SCHEMA,
+    LAYOUT,
+    Mark,
+    create,
+    examine,
+    identity,
+    layout_of,
+    passes,
+)
+from afeed.livelog.database_held import HeldEvents
 
 #: How long to wait for another program that has locked the file, in milliseconds; for tidying up, hardly.
 _WAIT_MS = 5000
 _TIDY_WAIT_MS = 50
 
 
-class Database(Events):
+class Database(HeldEvents):
     """The open file, with the events in it.  ``max_bytes`` bounds the bodies kept per event, ``window`` is what
     trimming must leave."""
 
@@ -48,10 +57,19 @@ class Database(Events):
                 self._run("PRAGMA " + pragma)
             self._doubtful = False
             self.begin()
+            self.touch()
+            for statement in HELD_SCHEMA.strip().split(";\n"):
+                self._run(statement)
             # What a recovery had staged when the process died.
             for (staged,) in self._run("SELECT id FROM event WHERE slug IS NULL").fetchall():
                 self._forget(staged)
             self.commit()
+            with path.open("rb") as file:
+                older = layout_of(file.read(100)) < LAYOUT
+            if older:
+                # An older afeed would not find all entries of an item.  It is refused from the first of them
+                # on: by then the new layout is in the file and not only in the write-ahead log.
+                self._run("PRAGMA wal_checkpoint(TRUNCATE)")
             self._load()
         except (sqlite3.Error, OSError) as error:
             kind = LogUnavailable if passes(error) else LogUnusable
@@ -100,7 +118,7 @@ class Database(Events):
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """A part of a transaction that fails alone: on an exception its writes, and only they, are undone."""
-        before = dict(self._events), dict(self._rows), set(self._dirty)
+        before = dict(self._events), dict(self._rows), set(self._dirty), dict(self._holding)
         self._run("SAVEPOINT attempt")
         try:
             yield
@@ -108,7 +126,7 @@ class Database(Events):
             if self.connection.in_transaction:
                 self._run("ROLLBACK TO attempt")
                 self._run("RELEASE attempt")
-                self._events, self._rows, self._dirty = before
+                self._events, self._rows, self._dirty, self._holding = before
             raise
         self._run("RELEASE attempt")
 

@@ -1,8 +1,8 @@
 """The live log of a single node: one SQLite file and no service beside afeed.
 
 What deduplication costs: every item keeps its keys for as long as the event is served, 45 bytes of the file
-when packed and some 70 as they come (30 more for each superseded version), so a million items cost 70 MB of
-disk and no memory.
+when packed and some 70 as they come (30 more for each superseded version, and for each filing), so a million
+items cost 70 MB of disk and no memory.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -19,14 +20,16 @@ from zope.interface import implementer
 
 from afeed.core.change import REMOVED, Change, timestamp
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Draft, prepare
+from afeed.core.draft import Draft, Held, prepare
 from afeed.core.errors import LeaseLost, LogFull, LogUnavailable
 from afeed.core.health import Check
-from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
+from afeed.interfaces import Head, HeldItem, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
 from afeed.livelog.chores import Chores
 from afeed.livelog.database import Database
 from afeed.livelog.database_events import State
+from afeed.livelog.database_held import Standing
 from afeed.livelog.embedded_restore import EmbeddedRestoring
+from afeed.livelog.entries import entry
 from afeed.livelog.room import Room
 from afeed.livelog.settle import Heard, Outcome, hear, settle
 from afeed.livelog.sole_lease import SoleLease
@@ -41,6 +44,8 @@ PRELOAD = 500
 
 #: How often, in seconds, a witness that did not answer is asked again.
 RETRY_SECONDS = 2.0
+
+T = TypeVar("T")
 
 
 @implementer(ILiveLog)
@@ -77,7 +82,10 @@ class EmbeddedLog:
         self._bytes: dict[str, int] = {}
         self._watchers: list[Callable[[str], None]] = []
         self._changed: dict[str, None] = {}
-        self._room = Room(self._bytes, max_log_bytes)
+        #: How many items are held, and what of the bytes is theirs.
+        self._held: dict[str, int] = {}
+        self._held_bytes: dict[str, int] = {}
+        self._room = Room(self._bytes, self._held_bytes, max_log_bytes)
         #: Events whose log is being filled from witnesses, and who waits for the end of that.
         self._filling: set[str] = set()
         self._waiting = Waiting(reactor, lambda: "the live log is being filled from what the archive remembers")
@@ -166,19 +174,20 @@ class EmbeddedLog:
         self._retries[event] = self._reactor.callLater(RETRY_SECONDS, again)
 
     async def _load(self, event: str) -> None:
-        def load(database: Database) -> tuple[State, list[Change]]:
+        def load(database: Database) -> tuple[State, list[Change], Standing]:
             state = database.state(event)
             assert state is not None
             newest = min(PRELOAD, self._window_size)
-            return state, database.read(event, state.head - newest, newest).changes
+            changes = database.read(event, state.head - newest, newest).changes
+            return state, changes, database.standing(event)
 
-        state, changes = await self._writer.read(load)
+        state, changes, standing = await self._writer.read(load)
         known = event in self._windows
         window = Window(state.epoch, state.head - len(changes), self._window_size)
         window.extend(changes)
         self._windows[event] = window
         self._ancestors[event] = state.ancestors
-        self._bytes[event] = state.bytes
+        self._note(event, standing)
         if known:
             self._tell(event)
 
@@ -202,31 +211,35 @@ class EmbeddedLog:
         lease: str | None = None,
         position: Position | None = None,
     ) -> Deferred[list[Recorded]]:
+        records = [prepare(draft) for draft in drafts]
+        return self._change(
+            event, lease, lambda database, at: database.append(event, epoch, records, at, position)
+        )
+
+    def _change(
+        self, event: str, lease: str | None, work: Callable[[Database, str], tuple[T, list[Change]]]
+    ) -> Deferred[T]:
+        """Have ``work(database, time)`` done, which returns a result and the new changes; fires with the
+        result."""
         if event not in self._windows:
             return fail(LogUnavailable(f"the live log of {event} is not open"))
         if event in self._filling:
             filled = self._waiting.until(lambda: event not in self._filling or None, PATIENCE_SECONDS)
-            return filled.addCallback(
-                lambda _: self.append(event, epoch, drafts, lease=lease, position=position)
-            )
-        records = [prepare(draft) for draft in drafts]
+            return filled.addCallback(lambda _: self._change(event, lease, work))
         at = timestamp(self._now())
         before = 0
 
-        def work(database: Database) -> tuple[list[Recorded], list[Change], int]:
+        def run(database: Database) -> tuple[T, list[Change], Standing]:
             nonlocal before
-            held = database.state(event)
-            assert held is not None
-            before = held.bytes
+            before = database.standing(event).bytes
             if lease is not None and lease != self.lease.holder:
                 raise LeaseLost("another node runs the sources now")
-            recorded, changes = database.append(event, epoch, records, at, position)
-            state = database.state(event)
-            assert state is not None
-            return recorded, changes, state.bytes
+            result, changes = work(database, at)
+            return result, changes, database.standing(event)
 
-        def apply(result: tuple[list[Recorded], list[Change], int]) -> None:
-            _, changes, self._bytes[event] = result
+        def apply(result: tuple[T, list[Change], Standing]) -> None:
+            _, changes, standing = result
+            self._note(event, standing)
             if changes:
                 self._windows[event].extend(changes)
                 self._changed[event] = None
@@ -238,7 +251,51 @@ class EmbeddedLog:
                 self._room.refused(event, before)
             return failure
 
-        return self._writer.write(work, apply).addCallbacks(lambda result: result[0], refused)
+        return self._writer.write(run, apply).addCallbacks(lambda result: result[0], refused)
+
+    def _note(self, event: str, standing: Standing) -> None:
+        self._bytes[event], self._held[event], self._held_bytes[event] = standing
+
+    # Holding back
+
+    def hold(self, event: str, held: Sequence[Held], *, lease: str | None = None) -> Deferred[list[bool]]:
+        try:
+            entries = [entry(draft) for draft in held]
+        except ValueError as error:
+            return fail(error)
+
+        def held_back(result: tuple[list[bool], bool]) -> list[bool]:
+            new, replaced = result
+            if replaced:
+                self._chores.tidy_soon()  # what it said before is in no file any more
+            return new
+
+        holding = self._change(event, lease, lambda database, at: (database.hold(event, entries, at), []))
+        return holding.addCallback(held_back)
+
+    def release(self, event: str, ids: Sequence[str], *, lease: str | None = None) -> Deferred[list[Recorded]]:
+        return self._change(event, lease, lambda database, at: database.release(event, ids, at))
+
+    def stop_held(self, event: str, ids: Sequence[str]) -> Deferred[None]:
+        def stop(database: Database, at: str) -> tuple[None, list[Change]]:
+            database.stop_held(event, ids)
+            return None, []
+
+        return self._change(event, None, stop)
+
+    def held(
+        self, event: str, limit: int, after: str | None = None, stopped: bool = False
+    ) -> Deferred[list[HeldItem]]:
+        return self._look(event, lambda database: database.held(event, limit, after, stopped))
+
+    def due(self, event: str, at: str, limit: int) -> Deferred[list[str]]:
+        return self._look(event, lambda database: database.due(event, at, limit))
+
+    def _look(self, event: str, work: Callable[[Database], list[T]]) -> Deferred[list[T]]:
+        """What ``work`` finds among what is held, if anything is."""
+        if event not in self._windows or not self._running:
+            return fail(LogUnavailable(f"the live log of {event} is not open"))
+        return self._writer.read(work) if self._held[event] else succeed([])
 
     def _settled(self) -> None:
         """A group was committed and is in memory: now tell of it."""
@@ -256,16 +313,15 @@ class EmbeddedLog:
                 self._log.failure("A listener failed on a change of {event}; the others are told", event=event)
 
     def trim(self, event: str, upto: int) -> Deferred[None]:
-        def work(database: Database) -> tuple[int, bool]:
+        def work(database: Database) -> tuple[Standing, bool]:
             done = database.trim(event, upto)
-            state = database.state(event)
-            assert state is not None
-            return state.bytes, done
+            return database.standing(event), done
 
         async def trim() -> None:
             done = False
             while not done:
-                self._bytes[event], done = await self._writer.write(work)
+                standing, done = await self._writer.write(work)
+                self._note(event, standing)
 
         return Deferred.fromCoroutine(trim())
 
@@ -293,6 +349,9 @@ class EmbeddedLog:
     def position(self, event: str, source: str) -> Deferred[str | None]:
         return self._writer.read(lambda database: database.position(event, source))
 
+    def scrub(self) -> Deferred[bool]:
+        return self._writer.read(Database.tidy)
+
     def watch(self, callback: Callable[[str], None]) -> None:
         self._watchers.append(callback)
 
@@ -301,6 +360,7 @@ class EmbeddedLog:
             "kind": "embedded",
             "waiting": self._writer.waiting,
             "bytes": dict(self._bytes),
+            "held": dict(self._held),
             "max_bytes": self._max_log_bytes,
         }
         trouble = self._trouble() or self._room.trouble()

@@ -15,7 +15,9 @@ import msgspec
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
 from afeed.core.errors import LogUnavailable
-from afeed.livelog.database_file import examine
+from afeed.interfaces import HeldItem
+from afeed.livelog.database_file import HELD_LAYOUT, examine
+from afeed.livelog.entries import held_item
 from afeed.livelog.taken import Taken
 
 _ancestors = msgspec.json.Decoder(tuple[Ancestor, ...])
@@ -59,7 +61,8 @@ class EmbeddedReader:
             ):
                 put(Change.decode(seq, body))
             positions = dict(connection.execute("SELECT source, value FROM position WHERE event=?", (row,)))
-        return Taken(epoch, _ancestors.decode(ancestors), max(base, after) + 1, head, positions)
+            held = _held(connection, row)
+        return Taken(epoch, _ancestors.decode(ancestors), max(base, after) + 1, head, positions, held)
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
@@ -69,3 +72,13 @@ class EmbeddedReader:
                 yield connection
         except sqlite3.Error as error:
             raise LogUnavailable(f"the live log in {self._path} cannot be read: {error}") from error
+
+
+def _held(connection: sqlite3.Connection, row: int) -> tuple[HeldItem, ...]:
+    """What the event in ``row`` holds back, in the order in which it came."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] < HELD_LAYOUT:
+        return ()
+    rows = connection.execute(
+        "SELECT tail, reason, until, at, stopped FROM held WHERE event=? ORDER BY place", (row,)
+    )
+    return tuple(held_item(tail, reason, until, at, bool(stopped)) for tail, reason, until, at, stopped in rows)

@@ -1,12 +1,14 @@
 """The live log of several nodes, in Redis.
 
 What deduplication costs: every item keeps its keys for as long as the event is served, some 100 bytes of the
-server's memory each, so a million items cost 100 MB.
+server's memory each, so a million items cost 100 MB.  What is held back takes some 700 bytes each beside its
+JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
@@ -15,18 +17,22 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from afeed.core.change import timestamp
-from afeed.core.draft import Draft, prepare
+from afeed.core.draft import Draft, Held, key, prepare
 from afeed.core.errors import LogUnavailable
 from afeed.core.health import Check
-from afeed.interfaces import Head, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
+from afeed.interfaces import Head, HeldItem, ILiveLog, IWitness, Lineage, Position, Recorded, Slice
+from afeed.livelog import redis_held, redis_lua_held
+from afeed.livelog.entries import entry
 from afeed.livelog.link import Link
 from afeed.livelog.redis_address import parse_redis_url
-from afeed.livelog.redis_appends import PATIENCE_SECONDS, Appends
+from afeed.livelog.redis_appends import PATIENCE_SECONDS, Appends, refusal
 from afeed.livelog.redis_care import Care
-from afeed.livelog.redis_commands import Batch, Commands
+from afeed.livelog.redis_commands import Batch, Commands, ServerError
+from afeed.livelog.redis_files import Rewriting
 from afeed.livelog.redis_health import RedisHealth, advice
 from afeed.livelog.redis_hints import Hints
 from afeed.livelog.redis_lease import RedisLease
+from afeed.livelog.redis_lua_parts import Script
 from afeed.livelog.redis_mirror import Mirror
 from afeed.livelog.redis_server import examine
 from afeed.livelog.redis_wire import Connector, RedisWire
@@ -64,7 +70,7 @@ class RedisLog:
         self._window_size = window
         self._max_log_bytes = max_log_bytes
         self._mirror = Mirror(window)
-        self._room = Room(self._mirror.bytes, max_log_bytes)
+        self._room = Room(self._mirror.bytes, self._mirror.held_bytes, max_log_bytes)
         name = f"Redis at {self._address}"
         self._link: Link[RedisWire] = Link(
             name,
@@ -81,6 +87,7 @@ class RedisLog:
         self._hints = Hints(name, self._address, connector, self._hint, reactor, rng)
         self._health = RedisHealth()
         self._waiting = Waiting(reactor, self._why)
+        self._rewriting = Rewriting(self._reachable)
         #: That of the present connection, as soon as its server is known to be a good one.
         self._care: Care | None = None
         self._appends: dict[str, Appends] = {}
@@ -213,6 +220,60 @@ class RedisLog:
 
         return Deferred.fromCoroutine(run())
 
+    # Holding back
+
+    def hold(self, event: str, held: Sequence[Held], *, lease: str | None = None) -> Deferred[list[bool]]:
+        try:
+            arguments = redis_held.hold([entry(draft) for draft in held])
+        except ValueError as error:
+            return fail(error)
+        holding = self._hold_back(redis_lua_held.HOLD, event, lease, arguments)
+        return holding.addCallback(lambda words: [word == "1" for word in words])
+
+    def release(self, event: str, ids: Sequence[str], *, lease: str | None = None) -> Deferred[list[Recorded]]:
+        async def released() -> list[Recorded]:
+            words = await self._hold_back(redis_lua_held.RELEASE, event, lease, list(map(key, ids)))
+            with suppress(LogUnavailable):  # What was released is durable; the hint shows it, too.
+                await self.refresh(event)
+            return redis_held.recorded(words)
+
+        return Deferred.fromCoroutine(released())
+
+    def stop_held(self, event: str, ids: Sequence[str]) -> Deferred[None]:
+        stopping = self._hold_back(redis_lua_held.STOP, event, None, list(map(key, ids)))
+        return stopping.addCallback(lambda _: None)
+
+    def _hold_back(
+        self, script: Script, event: str, lease: str | None, arguments: Sequence[bytes]
+    ) -> Deferred[list[str]]:
+        """Run a script that changes what is held; fires with its words."""
+
+        async def run(commands: Commands) -> list[str]:
+            guard = redis_held.Guard(self._max_log_bytes, lease, timestamp(self._now()))
+            try:
+                answer = await redis_held.write(commands, script, event, guard, arguments)
+            except ServerError as error:
+                self._health.note_write(str(error))
+                raise
+            self._health.note_write(None)
+            if answer.standing is not None:
+                self._mirror.note(event, *answer.standing)
+            if answer.refused == "full":
+                self._room.refused(event, self._mirror.bytes[event])
+            if answer.refused is not None:
+                raise refusal(answer.refused, event, self._mirror, self._max_log_bytes)
+            return answer.words
+
+        return self._run(event, run)
+
+    def held(
+        self, event: str, limit: int, after: str | None = None, stopped: bool = False
+    ) -> Deferred[list[HeldItem]]:
+        return self._run(event, lambda commands: redis_held.listed(commands, event, limit, after, stopped))
+
+    def due(self, event: str, at: str, limit: int) -> Deferred[list[str]]:
+        return self._run(event, lambda commands: redis_held.due(commands, event, at, limit))
+
     def read(self, event: str, after: int, limit: int) -> Deferred[Slice]:
         try:
             near = self._mirror.window(event).slice(after, limit)
@@ -258,6 +319,9 @@ class RedisLog:
 
         return self._run(event, trim)
 
+    def scrub(self) -> Deferred[bool]:
+        return self._rewriting.scrub()
+
     def watch(self, callback: Callable[[str], None]) -> None:
         self._mirror.watchers.append(callback)
 
@@ -267,6 +331,7 @@ class RedisLog:
             "address": str(self._address),
             "waiting": sum(map(len, self._appends.values())),
             "bytes": dict(self._mirror.bytes),
+            "held": dict(self._mirror.held),
             "max_bytes": self._max_log_bytes,
             "hints": self._hints.up,
         }

@@ -13,12 +13,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from afeed.core.change import EDITED, GAP, POSTED, REMOVED, Change, compose
+from afeed.core.change import EDITED, FILED, GAP, POSTED, REMOVED, RESCHEDULED, Change, compose
 from afeed.core.errors import EpochChanged, LeaseLost, LogDefect, LogFull, LogUnavailable
 from afeed.interfaces import Recorded
 from afeed.livelog.redis_commands import Appended, Batch, Commands, ServerError
 from afeed.livelog.redis_mirror import Mirror
-from afeed.livelog.room import Room
+from afeed.livelog.room import Room, full
 
 #: How long an append waits for a Redis that is away or being restored, in seconds.
 PATIENCE_SECONDS = 3.0
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 3.0
 GROUP_RECORDS = 500
 GROUP_BYTES = 2 * 1024 * 1024
 
-_TYPES = {"p": POSTED, "e": EDITED, "r": REMOVED, "g": GAP}
+_TYPES = {"p": POSTED, "e": EDITED, "r": REMOVED, "g": GAP, "f": FILED, "s": RESCHEDULED}
 
 
 @attrs.define(eq=False)
@@ -210,12 +210,14 @@ class Appends:
     def _error(self, word: str, epoch: str) -> Exception:
         if word == "epoch":
             return EpochChanged(f"the live log of {self._event} is in epoch {epoch}")
-        if word == "lease":
-            return LeaseLost("another node runs the sources now")
-        return LogFull(
-            f"the live log of {self._event} has reached max_log_bytes ({self._max_bytes}) because the archive "
-            "does not follow: bring the archive back, or raise max_log_bytes"
-        )
+        return refusal(word, self._event, self._mirror, self._max_bytes)
+
+
+def refusal(word: str, event: str, mirror: Mirror, max_bytes: int) -> Exception:
+    """What is raised when a script refuses to record anything, because of ``lease`` or ``full``."""
+    if word == "lease":
+        return LeaseLost("another node runs the sources now")
+    return LogFull(full([event], max_bytes, mirror.held_bytes.get(event, 0)))
 
 
 def _ends_full(appended: Appended) -> bool:

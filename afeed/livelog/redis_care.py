@@ -196,7 +196,7 @@ class Care:
                 continue
             if state.run != self.commands.run:
                 restored.append(event)
-            self._mirror.bytes[event] = state.bytes
+            self._mirror.note(event, state.bytes, state.held, state.held_bytes)
             if (state.epoch, state.head) != (window.epoch, window.head):
                 moved.append(event)
         if lost:

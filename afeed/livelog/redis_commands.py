@@ -18,9 +18,9 @@ from afeed.core.draft import Record
 from afeed.core.errors import LogUnavailable
 from afeed.core.recovery import Line, keys_of
 from afeed.interfaces import Position
-from afeed.livelog import redis_lua, redis_lua_recovery
+from afeed.livelog import redis_lua, redis_lua_held, redis_lua_recovery
 from afeed.livelog.redis_address import RedisAddress
-from afeed.livelog.redis_lua import Script
+from afeed.livelog.redis_lua_parts import Script
 
 #: How many seconds a command may take before its connection is given up.
 COMMAND_SECONDS = 2.5
@@ -76,17 +76,24 @@ class Keys:
         return self.prefix + "staging"
 
     @property
+    def held(self) -> str:
+        return self.prefix + "held"
+
+    @property
     def channel(self) -> str:
         return self.prefix + "head"
 
 
 class State(NamedTuple):
-    """Where an event stands; ``run`` is the server that took its last append."""
+    """Where an event stands; ``held`` counts the items that it holds, ``held_bytes`` what of ``bytes`` is
+    theirs, ``run`` is the server that took its last append."""
 
     epoch: str
     base: int
     head: int
     bytes: int
+    held: int
+    held_bytes: int
     run: str
     ancestors: tuple[Ancestor, ...]
 
@@ -126,14 +133,14 @@ class Page(NamedTuple):
 
 
 #: The number of a version as scripts compare it.
-_order = struct.Struct(">Q").pack
+order_bytes = struct.Struct(">Q").pack
 
 #: A change on its way back into a log: seq, kind, keys, order and the length of the body that follows.
 _restored = struct.Struct(">Qc16s16sQI").pack
 
 
 def _keys(record: Record) -> tuple[bytes, bytes, bytes, bytes]:
-    return record.kind.encode("ascii"), record.id_key, record.version_key, _order(record.order)
+    return record.kind.encode("ascii"), record.id_key, record.version_key, order_bytes(record.order)
 
 
 def pack(changes: Sequence[Change], keep_above: int) -> bytes:
@@ -151,7 +158,8 @@ def pack(changes: Sequence[Change], keep_above: int) -> bytes:
     return b"".join(parts)
 
 
-def _pack(fields: Iterable[bytes]) -> bytes:
+def pack_fields(fields: Iterable[bytes]) -> bytes:
+    """``fields`` one after the other, each after its length."""
     return b"".join([struct.pack(">I", len(field)) + field for field in fields])
 
 
@@ -197,7 +205,7 @@ class Commands:
         """Load all scripts, at once."""
         loading = [
             self.wire.send("SCRIPT", "LOAD", script.source)
-            for script in (*redis_lua.ALL, *redis_lua_recovery.ALL)
+            for script in (*redis_lua.ALL, *redis_lua_held.ALL, *redis_lua_recovery.ALL)
         ]
         for success, result in await self._in_time(DeferredList(loading, consumeErrors=True)):
             if not success:
@@ -208,12 +216,13 @@ class Commands:
         reply = await self.call(redis_lua.STATE, [Keys(event).meta for event in events])
         states: list[State | None] = []
         for line in reply.decode("ascii").split("\n"):
-            words = line.split(" ", 5)
-            if len(words) < 6:
+            words = line.split(" ", 7)
+            if len(words) < 8:
                 states.append(None)
                 continue
-            epoch, base, head, size, run, ancestors = words
-            states.append(State(epoch, int(base), int(head), int(size), run, _ancestors.decode(ancestors)))
+            epoch, base, head, size, held, held_bytes, run, ancestors = words
+            place = (int(base), int(head), int(size), int(held), int(held_bytes))
+            states.append(State(epoch, *place, run, _ancestors.decode(ancestors)))
         return states
 
     async def append(
@@ -323,14 +332,15 @@ class Commands:
         return reply == b"ok"
 
 
-def _maybe(value: str | None) -> bytes:
+def maybe(value: str | None) -> bytes:
+    """``value`` as scripts tell it from none."""
     return b"" if value is None else b"=" + value.encode("utf-8")
 
 
 def _batch(batch: Batch) -> bytes:
     source, value = batch.position if batch.position is not None else (None, "")
-    fields = [_maybe(batch.epoch), _maybe(batch.lease), _maybe(source), value.encode(), batch.at.encode()]
+    fields = [maybe(batch.epoch), maybe(batch.lease), maybe(source), value.encode(), batch.at.encode()]
     for record in batch.records:
         fields.extend(_keys(record))
         fields.append(record.tail)
-    return _pack(fields)
+    return pack_fields(fields)

@@ -25,7 +25,7 @@ from zope.interface import implementer
 from afeed.interfaces import ILease
 from afeed.livelog.redis_appends import PATIENCE_SECONDS
 from afeed.livelog.redis_commands import LEASE_KEY, Commands
-from afeed.livelog.redis_lua import Script, script
+from afeed.livelog.redis_lua_parts import Script, script
 
 _KEYS = (LEASE_KEY, LEASE_KEY + ":runs", LEASE_KEY + ":asked")
 

@@ -7,7 +7,7 @@ what witnesses remember into that, and publish it under a new epoch.
 
 from __future__ import annotations
 
-from afeed.livelog.redis_lua import COMMON, WRITING, script
+from afeed.livelog.redis_lua_parts import COMMON, HOLDING, WRITING, script
 
 # KEYS: meta.  ARGV: expected epoch, expected head.  Reply: "ok" | "moved".
 # Appends are refused from now on, until a new epoch is published.
@@ -33,7 +33,7 @@ _RESTORE = """
 local s = open(KEYS[1])
 if not s or s.epoch ~= ARGV[1] then return 'moved' end
 local keep, packed = tonumber(ARGV[2]), ARGV[3]
-local KINDS = {p = 'post', r = 'remove', g = 'gap', ['-'] = 'redacted'}
+local KINDS = {p = 'post', r = 'remove', g = 'gap', f = 'file', s = 'schedule', ['-'] = 'redacted'}
 
 local function empty(upto)
   redis.call('DEL', s.log)
@@ -94,6 +94,22 @@ for _, keys in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   redis.call('UNLINK', keys .. 'meta', keys .. 'log', keys .. 'items', keys .. 'versions')
 end
 redis.call('DEL', KEYS[2])
+-- What is held stays, as positions do, apart from what the log has by now: it may know more than before.
+s = open(KEYS[1])
+local h = holding(s)
+if h then
+  local o = session(s)
+  for _, name in ipairs({'-waiting', '-stopped'}) do
+    local ids = redis.call('ZRANGE', h.key .. name, 0, -1)
+    look_up(o, ids)
+    for _, id in ipairs(ids) do
+      -- Most of them the log knows nothing of; what is held of these need not even be looked at.
+      local f = item(o, id) and h.find(id)
+      if f and decide(o, 'post', id, f[h.VERSION], f[h.ORDER]) then h.leave(id) end
+    end
+  end
+  h.let_go()
+end
 redis.call('PUBLISH', KEYS[3], ARGV[2] .. ' -')
 return 'ok'
 """
@@ -101,7 +117,7 @@ return 'ok'
 CLOSE = script(COMMON, _CLOSE)
 STAGE = script(_STAGE)
 RESTORE = script(COMMON, WRITING, _RESTORE)
-PUBLISH = script(COMMON, _PUBLISH)
+PUBLISH = script(COMMON, WRITING, HOLDING, _PUBLISH)
 
 #: Loaded into every server before its first use.
 ALL = (CLOSE, STAGE, RESTORE, PUBLISH)

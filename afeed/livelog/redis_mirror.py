@@ -39,7 +39,10 @@ class Mirror:
         self._turns: dict[str, list[tuple[Commands, Deferred[None]]]] = {}
         self.windows: dict[str, Window] = {}
         self.ancestors: dict[str, tuple[Ancestor, ...]] = {}
+        #: How large the events are; how many items each holds back, and what of the bytes is theirs.
         self.bytes: dict[str, int] = {}
+        self.held: dict[str, int] = {}
+        self.held_bytes: dict[str, int] = {}
         #: How far sources have read upstream, event by event, at a moment not long ago.
         self.positions: dict[str, dict[str, str]] = {}
         #: Events of which Redis was found to have less than was seen.
@@ -52,6 +55,10 @@ class Mirror:
             return self.windows[event]
         except KeyError:
             raise LogUnavailable(f"nothing is known yet of the live log of {event}") from None
+
+    def note(self, event: str, size: int, held: int, held_bytes: int) -> None:
+        """Redis tells how much there is of ``event``."""
+        self.bytes[event], self.held[event], self.held_bytes[event] = size, held, held_bytes
 
     def add(self, event: str, epoch: str, first: int, changes: Sequence[Change]) -> bool:
         """Add changes ``first + 1`` on; False when some before them have not been seen yet."""
@@ -124,7 +131,7 @@ class Mirror:
         window.extend(page.changes)
         self.windows[event] = window
         self.ancestors[event] = state.ancestors
-        self.bytes[event] = state.bytes
+        self.note(event, state.bytes, state.held, state.held_bytes)
         self._tell(event)
 
     def _tell(self, event: str) -> None:

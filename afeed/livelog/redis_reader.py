@@ -15,12 +15,16 @@ from afeed.core.change import Change
 from afeed.core.errors import LogUnavailable
 from afeed.livelog.redis_address import parse_redis_url
 from afeed.livelog.redis_commands import Commands
+from afeed.livelog.redis_held import listed
 from afeed.livelog.redis_wire import Connector, RedisWire
 from afeed.livelog.taken import Moved, Taken
 
 #: How many changes are asked for at a time, and how many keys Redis looks at in one step of a search.
 PAGE = 500
 SCAN = 1000
+
+#: So many held items are taken: more than a log has room for.
+MOST_HELD = 10_000_000
 
 _META = re.compile(rb"afeed:\{([a-z0-9-]{1,64})\}:meta\Z")
 
@@ -87,6 +91,12 @@ class RedisReader:
         """
         # First of all: a source may have read further than the last page, never less far.
         positions = await self._commands.positions(event)
+        # The same: what is released or removed meanwhile is among the changes.
+        held = [
+            one
+            for stopped in (False, True)
+            for one in await listed(self._commands, event, MOST_HELD, None, stopped)
+        ]
         (state,) = await self._commands.states([event])
         if state is None:
             return None
@@ -103,4 +113,4 @@ class RedisReader:
                 put(change)
                 last = change.seq
             if last >= page.head or not page.changes:
-                return Taken(page.epoch, state.ancestors, first, page.head, positions)
+                return Taken(page.epoch, state.ancestors, first, page.head, positions, tuple(held))

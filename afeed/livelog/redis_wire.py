@@ -76,7 +76,11 @@ class RedisWire:
             sent: Deferred[Any] = self._protocol.execute_command(*command)
         except txredisapi.RedisError:
             return fail(self._lost())
-        return sent.addErrback(self._translate)
+        # Who waits may give up.  The answer comes all the same, and must not be taken for that of the next
+        # command.
+        answer: Deferred[Any] = Deferred()
+        sent.addErrback(self._translate).chainDeferred(answer)
+        return answer
 
     def _lost(self) -> LogUnavailable:
         return LogUnavailable(self._protocol.why or "the connection was lost")

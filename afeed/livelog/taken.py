@@ -8,17 +8,20 @@ from typing import NamedTuple, Protocol
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
 from afeed.core.errors import LogUnavailable
+from afeed.interfaces import HeldItem
 
 
 class Taken(NamedTuple):
     """Where a log stood at one moment: at ``head`` of ``epoch``.  ``first`` numbers the first change that was
-    given (or would), ``positions`` are those of the sources, not later than that moment."""
+    given (or would), ``positions`` are those of the sources, not later than that moment, and ``held`` is what
+    was held back, not later either: some of it may be among the changes, or removed by them."""
 
     epoch: str
     ancestors: tuple[Ancestor, ...]
     first: int
     head: int
     positions: dict[str, str]
+    held: tuple[HeldItem, ...] = ()
 
 
 class Moved(LogUnavailable):

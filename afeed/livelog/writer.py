@@ -1,16 +1,18 @@
 """The one thread that works on the embedded log's file, with group commit.
 
 The thread takes everything that waits, runs it in one transaction and commits; what arrives meanwhile waits
-for the next commit.  There is no timer: an idle log commits a single append at once, a busy one shares each
-sync of the disk among many.
+for the next commit.  An idle log commits a single append at once; a busy one lingers for a moment first, so
+that more appends share each sync of the disk.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -26,6 +28,10 @@ from afeed.livelog.database_file import unavailable
 
 #: How many jobs share one transaction at most, so that the first of them need not wait for a whole flood.
 GROUP = 512
+
+#: How long the thread of a busy log waits for company before it begins a transaction, in seconds, and how
+#: long a log is busy after it had several appends to record at once.
+LINGER_SECONDS, BUSY_SECONDS = 0.001, 0.1
 
 #: How long a job may take, waiting included, before it is given up, in seconds.
 PATIENCE_SECONDS = 5.0
@@ -123,7 +129,10 @@ class Writer:
 
     def _give_up(self) -> None:
         """Tell those who have waited too long; whether their writes get there after all is then unknown, and
-        finding out is what repetition is for."""
+        finding out is what repetition is for.
+
+        The look goes on while jobs come and ends with the first that finds none: a timer for every job would
+        cost as much as the rest of it."""
         self._watch = None
         now = self._reactor.seconds()
         late: list[_Job] = []
@@ -155,9 +164,12 @@ class Writer:
             return
         self._reactor.callFromThread(started.callback, None)
         stopping = False
+        busy_until = 0.0
         while not stopping:
             group: list[_Job] = []
             job = self._queue.get()
+            if job is not None and time.monotonic() < busy_until:
+                time.sleep(LINGER_SECONDS)
             while True:
                 if job is None:
                     stopping = True
@@ -166,6 +178,8 @@ class Writer:
                 if len(group) == GROUP or self._queue.empty():
                     break
                 job = self._queue.get()
+            if sum(job.writes for job in group) > 1:
+                busy_until = time.monotonic() + BUSY_SECONDS
             if group:
                 trouble = self._perform(database, group)
                 self._reactor.callFromThread(self._deliver, group, trouble)
@@ -182,9 +196,14 @@ class Writer:
         if writes:
             try:
                 database.begin()
+                # The only one needs no part of its own in the transaction: what it wrote is undone with that.
+                alone = len(writes) == 1
                 for job in writes:
-                    self._attempt(database, job)
-                database.commit()
+                    self._attempt(job, database, nullcontext() if alone else database.attempt())
+                if alone and isinstance(writes[0].result, Failure):
+                    database.rollback()
+                else:
+                    database.commit()
             except Exception as error:
                 if not isinstance(error, sqlite3.Error):
                     self._log.failure("The live log failed in an unexpected way; the next append tries again")
@@ -208,9 +227,9 @@ class Writer:
                     job.result = Failure()
         return trouble
 
-    def _attempt(self, database: Database, job: _Job) -> None:
+    def _attempt(self, job: _Job, database: Database, part: AbstractContextManager[None]) -> None:
         try:
-            with database.attempt():
+            with part:
                 job.result = job.work(database)
         except sqlite3.Error:
             raise
@@ -237,9 +256,6 @@ class Writer:
         for _ in group:
             self._pending.popleft()
         self.stuck = False
-        if not self._pending and self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
         for job in group:
             if job.apply is not None and not isinstance(job.result, Failure):
                 try:
@@ -259,4 +275,7 @@ class Writer:
 
     def _end(self) -> None:
         assert self._stopped is not None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         self._stopped.callback(None)

@@ -14,7 +14,16 @@ from zope.interface.verify import verifyObject
 
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Draft, Removed, SourceGap, version_order
+from afeed.core.draft import (
+    RESTORED,
+    Draft,
+    Filed,
+    Posted,
+    Removed,
+    Rescheduled,
+    SourceGap,
+    version_order,
+)
 from afeed.core.errors import EpochChanged, LeaseLost, LogFull
 from afeed.interfaces import ILease, ILiveLog, IWitness, Position, Recorded
 from tests.livelog.samples import MemoryWitness, gap, post, posted
@@ -47,6 +56,10 @@ def random_draft(rng: Random) -> Draft:
         return Removed(f"push:{number}")
     if kind < 0.2:
         return gap("closed", rng.randrange(3))
+    if kind < 0.3:
+        return Filed(f"push:{number}", rng.choice(["t", None]), str(rng.randrange(4)))
+    if kind < 0.33:
+        return Rescheduled(str(rng.randrange(3)), "v", ())
     return post(number, rng.choice(["1", "2", "3", "10", "20", "a", "b", "1900000000000000001"]))
 
 
@@ -69,11 +82,20 @@ class Model:
             if draft in self._seen:
                 return Recorded(self._seen[draft], False)
             return self._add("source.gap", None, draft)
-        item_id = draft.id if isinstance(draft, Removed) else draft.item.id
+        if isinstance(draft, Rescheduled):
+            return self._once("schedule.changed", None, draft.mark)
+        item_id = draft.item.id if isinstance(draft, Posted) else draft.id
         if item_id in self._removed:
             return Recorded(self._removed[item_id], False)
+        if isinstance(draft, Filed):
+            if item_id not in self._latest:
+                return Recorded(0, False)
+            return self._once("item.filed", item_id, draft.mark)
         if isinstance(draft, Removed):
-            self.changes = [(s, "redacted", None) if i == item_id else (s, t, i) for s, t, i in self.changes]
+            self.changes = [
+                (s, "redacted", None) if i == item_id and t != "item.filed" else (s, t, i)
+                for s, t, i in self.changes
+            ]
             recorded = self._add("item.removed", item_id, draft)
             self._removed[item_id] = recorded.seq
             return recorded
@@ -87,6 +109,10 @@ class Model:
         self._latest[item_id] = recorded.seq
         self._highest[item_id] = max(order, self._highest.get(item_id, 0))
         return recorded
+
+    def _once(self, type_: str, item_id: str | None, mark: str) -> Recorded:
+        key = (type_, item_id, mark)
+        return Recorded(self._seen[key], False) if key in self._seen else self._add(type_, item_id, key)
 
     def _add(self, type_: str, item_id: str | None, key: Any) -> Recorded:
         seq = len(self.changes) + 1
@@ -237,6 +263,54 @@ class LiveLogContract(LiveLogFixture):
         self.assertEqual(await self.append(log, Removed("push:1")), new(1))
         self.assertEqual(await self.append(log, post(1), post(1, "99")), [(1, False), (1, False)])
         self.assertEqual(await self.types(log), ["item.removed"])
+
+    async def test_what_was_removed_is_posted_again_when_it_is_restored(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1, "5", "secret"), post(1, "6", "secret"), Removed("push:1"), post(2))
+        again = post(1, RESTORED + "a", "shown again")
+        self.assertEqual(await self.append(log, again), new(5))
+        types = ["redacted", "redacted", "item.removed", "item.posted", "item.posted"]
+        self.assertEqual(await self.types(log), types)
+        # Repetitions of what there was before are that still; only what is newer is an edit.
+        self.assertEqual(
+            await self.append(log, again, post(1, "6"), post(1, "4"), post(1, "7")),
+            [(5, False), (2, False), (5, False), (6, True)],
+        )
+        self.assertEqual(await self.types(log), [*types, "item.edited"])
+
+    async def test_what_was_restored_can_be_removed_for_good(self) -> None:
+        log = await self.open()
+        first, second = RESTORED + "a", RESTORED + "b"
+        await self.append(log, post(1, "1", "secret"), Removed("push:1"), post(1, first, "secret"))
+        self.assertEqual(await self.append(log, Removed("push:1")), new(4))
+        self.assertEqual(await self.append(log, post(1, first), post(1, "9")), [(4, False), (4, False)])
+        types = ["redacted", "item.removed", "redacted", "item.removed"]
+        self.assertEqual(await self.types(log), types)
+        self.assertNotIn("secret", json.dumps(await self.changes(log)))
+        await self.close(log)
+        log = await self.open()
+        self.assertEqual(await self.types(log), types)
+        self.assertEqual(await self.append(log, post(1, first), post(1, second)), [(4, False), (5, True)])
+        self.assertEqual(await self.append(log, Removed("push:1"), post(1)), [(6, True), (6, False)])
+
+    async def test_restoring_and_removing_may_be_one_step(self) -> None:
+        log = await self.open()
+        batch = [
+            post(1),
+            Removed("push:1"),
+            post(1, RESTORED + "a"),
+            Removed("push:1"),
+            post(1, RESTORED + "b"),
+        ]
+        self.assertEqual(await self.append(log, *batch), new(1, 2, 3, 4, 5))
+        self.assertEqual(
+            await self.types(log), ["redacted", "item.removed", "redacted", "item.removed", "item.posted"]
+        )
+
+    async def test_restoring_what_was_never_removed_is_an_edit(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1), post(1, RESTORED + "a"), post(2, RESTORED + "a"))
+        self.assertEqual(await self.types(log), ["item.posted", "item.edited", "item.posted"])
 
     async def test_a_repeated_removal_is_a_repetition(self) -> None:
         log = await self.open()
@@ -633,6 +707,18 @@ class LiveLogContract(LiveLogFixture):
         self.assertEqual(changes[4]["id"], "push:b")
         self.assertEqual(await log.position("e", "x"), "1")
 
+    async def test_what_was_restored_is_so_when_it_is_numbered_anew(self) -> None:
+        log = await self.open()
+        await self.append(log, post("a"), post("b"), Removed("push:b"), post("b", RESTORED + "a"))
+        await self.close(log)
+        archive = MemoryWitness("old", [posted(n) for n in range(1, 4)])
+        log = await self.open(witnesses=[archive])
+        changes = await self.changes(log)
+        told = [(c["type"], c.get("id") or c["item"]["id"]) for c in changes[3:]]
+        self.assertEqual(
+            told, [("item.posted", "push:a"), ("item.removed", "push:b"), ("item.posted", "push:b")]
+        )
+
     async def test_what_a_node_remembers_of_an_ended_epoch_is_offered_again(self) -> None:
         log = await self.open()
         await self.append(log, post(1), post(2), post(3))
@@ -674,6 +760,19 @@ class LiveLogContract(LiveLogFixture):
         log = await self.open(witnesses=[MemoryWitness(epoch, redacted)])
         self.assertEqual(await self.types(log), ["redacted", "item.removed", "item.posted"])
         self.assertEqual(await self.append(log, post(1)), [(2, False)])
+
+    async def test_what_the_archive_has_as_restored_is_so_after_recovery(self) -> None:
+        log = await self.open()
+        again = post(1, RESTORED + "a")
+        await self.append(log, post(1, "5"), Removed("push:1"), again)
+        changes = (await log.read("e", 0, 10)).changes
+        epoch = (await log.head("e")).epoch
+        await self.close(log)
+        await self.lose(log)
+        log = await self.open(witnesses=[MemoryWitness(epoch, changes)])
+        self.assertEqual(await self.types(log), ["redacted", "item.removed", "item.posted"])
+        self.assertEqual(await self.append(log, again, post(1, "6")), [(3, False), (4, True)])
+        self.assertEqual(await self.append(log, Removed("push:1"), again), [(5, True), (5, False)])
 
     # The truth about itself
 

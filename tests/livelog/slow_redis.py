@@ -95,7 +95,7 @@ class SlowRedis:
     def _state(self, *metas: str) -> bytes:
         known = {Keys(event).meta: log for event, log in self.logs.items()}
         return b"\n".join(
-            f"{log.epoch} 0 {len(log.changes)} 1 {log.run} []".encode() if (log := known.get(meta)) else b""
+            f"{log.epoch} 0 {len(log.changes)} 1 0 0 {log.run} []".encode() if (log := known.get(meta)) else b""
             for meta in metas
         )
 

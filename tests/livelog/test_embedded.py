@@ -24,8 +24,10 @@ from afeed.interfaces import Position
 from afeed.livelog import chores, embedded, writer
 from afeed.livelog.database import Database
 from afeed.livelog.embedded import FILE, EmbeddedLog
+from afeed.livelog.entries import entry
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new
-from tests.livelog.samples import HesitantWitness, MemoryWitness, post, posted
+from tests.livelog.held_contract import FiledStorageContract, HeldKillContract, HeldStorageContract, held
+from tests.livelog.samples import AT, HesitantWitness, MemoryWitness, post, posted
 
 
 class EmbeddedFixture(LiveLogFixture):
@@ -46,6 +48,21 @@ class EmbeddedFixture(LiveLogFixture):
 
 class EmbeddedContractTests(EmbeddedFixture, LiveLogContract, TestCase):
     """The contract."""
+
+
+class EmbeddedHeldTests(EmbeddedFixture, HeldStorageContract, TestCase):
+    """What is held."""
+
+
+class EmbeddedHeldKillTests(EmbeddedFixture, HeldKillContract, TestCase):
+    """Kills."""
+
+    def where(self) -> str:
+        return str(self.directory.absolute())
+
+
+class EmbeddedFiledTests(EmbeddedFixture, FiledStorageContract, TestCase):
+    """Filings, and changes of the programme."""
 
 
 class EmbeddedTests(EmbeddedFixture, TestCase):
@@ -94,6 +111,68 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         await log._writer.read(lambda db: db.connection.set_trace_callback(commits.append))
         await self.gather(log, 200)
         self.assertLess(commits.count("COMMIT"), 20)
+
+    async def test_a_post_costs_no_statement_more_while_nothing_is_held(self) -> None:
+        log = await self.open()
+        await self.append(log, post(0))
+        plain = await self.statements(log, 1)
+        await log.hold("e", [held("a")])
+        self.assertGreater(len(await self.statements(log, 2)), len(plain))
+        await log.release("e", ["push:a"])
+        again = await self.statements(log, 3)
+        self.assertEqual(len(again), len(plain))
+        self.assertFalse([statement for statement in again if "held" in statement])
+
+    async def statements(self, log: Any, number: int) -> list[str]:
+        """What the append of a post has SQLite do."""
+        found: list[str] = []
+        await log._writer.read(lambda db: db.connection.set_trace_callback(found.append))
+        await self.append(log, post(number))
+        await log._writer.read(lambda db: db.connection.set_trace_callback(None))
+        return found
+
+    async def test_held_content_that_is_removed_is_in_no_file(self) -> None:
+        log = await self.open()
+        await log.hold("e", [held(1, "1", "a secret"), held(1, "2", "a secret"), held(2, "1", "a secret")])
+        await self.append(log, Removed("push:1"), Removed("push:2"))
+        await eventually(lambda: not self.found("a secret"), "the text to be gone")
+        self.assertEqual((await log.held("e", 9)), [])
+
+    async def test_held_content_that_was_replaced_is_in_no_file(self) -> None:
+        log = await self.open()
+        await log.hold("e", [held(1, "1", "a secret")])
+        self.assertTrue(self.found("a secret"))
+        await log.hold("e", [held(1, "2", "nothing")])
+        await eventually(lambda: not self.found("a secret"), "the text to be gone")
+
+    def found(self, text: str) -> list[str]:
+        """The files in which ``text`` stands."""
+        return [path.name for path in self.directory.iterdir() if text.encode() in path.read_bytes()]
+
+    async def test_a_write_that_fails_leaves_what_is_held_as_it_was(self) -> None:
+        log = await self.open()
+        await log.hold("e", [held(1)])
+        before = log.check().data["bytes"]
+
+        def broken(database: Database, *arguments: Any) -> Any:
+            database.hold("e", [entry(held(2))], AT)
+            database.release("e", ["push:1"], AT)
+            raise ZeroDivisionError
+
+        alone = log._change("e", None, broken)
+        with self.assertRaises(LogDefect):
+            await alone
+        together = [log._change("e", None, broken), log.hold("e", [held(3)])]
+        with self.assertRaises(LogDefect):
+            await together[0]
+        self.assertEqual(await together[1], [True])
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertEqual([one.item.id for one in await log.held("e", 9)], ["push:1", "push:3"])
+        self.assertEqual(log.check().data["held"], {"e": 2})
+        await log.release("e", ["push:3"])
+        await self.append(log, Removed("push:3"))
+        self.assertEqual((await log.held("e", 9))[0].item.id, "push:1")
+        self.assertGreater(log.check().data["bytes"]["e"], before["e"])
 
     async def gather(self, log: Any, count: int) -> None:
         waiting = [log.append("e", None, [post(n)]) for n in range(count)]
@@ -174,6 +253,20 @@ class EmbeddedTests(EmbeddedFixture, TestCase):
         self.assertNoResult(waiting)
         archive.give()
         self.assertEqual(await waiting, new(3))
+
+    async def test_what_is_held_and_released_waits_for_a_log_that_is_filled(self) -> None:
+        log, archive = await self.filling()
+        holding = log.hold("e", [held("a"), held(2)])
+        releasing = log.release("e", ["push:a", "push:2"])
+        stopping = log.stop_held("e", ["push:a"])
+        self.assertEqual(await log.hold("f", [held(1)]), [True])
+        for waiting in (holding, releasing, stopping):
+            self.assertNoResult(waiting)
+        archive.give()
+        # What the archive brought is public already.
+        self.assertEqual(await holding, [True, False])
+        self.assertEqual(await releasing, [(3, True), (0, False)])
+        await stopping
 
     async def test_an_append_waits_for_a_log_that_is_filled_no_longer_than_for_a_disk_that_hangs(self) -> None:
         log, archive = await self.filling()

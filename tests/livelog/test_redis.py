@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -21,7 +23,8 @@ from afeed.interfaces import IWitness, Position, Testimony
 from afeed.livelog import redis_appends, settle
 from afeed.livelog.redis import RedisLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new, random_draft
-from tests.livelog.samples import HesitantWitness, MemoryWitness, post, posted
+from tests.livelog.held_contract import FiledStorageContract, HeldKillContract, HeldStorageContract, held
+from tests.livelog.samples import AT, HesitantWitness, MemoryWitness, post, posted
 from tests.servers.redis import Redis, shared
 
 
@@ -60,6 +63,21 @@ class RedisFixture(LiveLogFixture):
 
 class RedisContractTests(RedisFixture, LiveLogContract, TestCase):
     """The contract."""
+
+
+class RedisHeldTests(RedisFixture, HeldStorageContract, TestCase):
+    """What is held."""
+
+
+class RedisHeldKillTests(RedisFixture, HeldKillContract, TestCase):
+    """Kills."""
+
+    def where(self) -> str:
+        return self.server.url
+
+
+class RedisFiledTests(RedisFixture, FiledStorageContract, TestCase):
+    """Filings, and changes of the programme."""
 
 
 class RedisTests(RedisFixture, TestCase):
@@ -124,7 +142,8 @@ class RedisTests(RedisFixture, TestCase):
         drafts = [random_draft(rng) for _ in range(200)]
         self.window = 1000
         log = await self.open()
-        await self.append(log, *drafts)
+        # Twice: what was filed before it was posted is recorded the second time.
+        await self.append(log, *drafts, *drafts)
         recorded = await self.append(log, *drafts)
         changes = (await log.read("e", 0, 1000)).changes
         await self.close(log)
@@ -184,6 +203,57 @@ class RedisTests(RedisFixture, TestCase):
         await self.append(one, Removed("push:1"))
         await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 3), "the removal")
         self.assertEqual(await self.types(two), ["redacted", "item.posted", "item.removed"])
+
+    async def test_two_nodes_that_release_the_same_give_it_one_number(self) -> None:
+        one, two = await self.open(), await self.open()
+        await one.hold("e", [held(number) for number in range(50)])
+        ids = [f"push:{number}" for number in range(50)]
+        both = await gatherResults([one.release("e", ids), two.release("e", ids[::-1])])
+        numbered = [recorded for recorded in chain(*both) if recorded.new]
+        self.assertEqual(sorted(recorded.seq for recorded in numbered), list(range(1, 51)))
+        self.assertEqual(sum(recorded == (0, False) for recorded in chain(*both)), 50)
+        for node in (one, two):
+            await eventually(lambda n=node: n.head("e").addCallback(lambda head: head.seq == 50), "the changes")
+        self.window = 100
+        three = await self.open()
+        found = [change["item"]["id"] for change in await self.changes(three)]
+        self.assertEqual(sorted(found), sorted(ids))
+
+    async def test_what_one_node_holds_another_shows_stops_and_releases(self) -> None:
+        one, two = await self.open(), await self.open()
+        heard: list[str] = []
+        one.watch(heard.append)
+        await one.hold("e", [held(1), held(2)])
+        self.assertEqual([held.item.id for held in await two.held("e", 9)], ["push:1", "push:2"])
+        await two.stop_held("e", ["push:1"])
+        self.assertEqual([held.item.id for held in await one.held("e", 9)], ["push:2"])
+        self.assertEqual(heard, [])
+        self.assertEqual(await two.release("e", ["push:2"]), new(1))
+        await eventually(lambda: heard, "the hint")
+        self.assertEqual([c["item"]["id"] for c in await self.changes(one)], ["push:2"])
+        await eventually(lambda: one.check().data["held"] == {"e": 1}, "the count")
+
+    async def test_a_post_costs_one_small_look_up_while_nothing_is_held(self) -> None:
+        log = await self.open()
+        await self.append(log, post(0))
+        self.server.cli("CONFIG", "RESETSTAT")
+        await self.append(log, *(post(number) for number in range(1, 101)))
+        stats = self.server.cli("INFO", "commandstats")
+        calls = dict(re.findall(r"cmdstat_(\w+):calls=(\d+)", stats))
+        # Two for every post, to tell whether it is known; one for the whole script.
+        self.assertEqual(int(calls["hget"]), 201)
+        self.assertNotIn("zrem", calls)
+        self.assertFalse([key for key in self.keys() if "held" in key])
+
+    async def test_nothing_is_left_of_what_was_held(self) -> None:
+        log = await self.open()
+        await log.hold("e", [held(1, until=AT), held(2, "1", "a secret"), held(2, "2", "a secret"), held(3)])
+        await log.stop_held("e", ["push:3"])
+        self.assertEqual({key.partition("}")[0] for key in self.keys()}, {"afeed:{e"})
+        await self.append(log, Removed("push:2"))
+        self.assertNotIn("secret", self.server.cli("--no-raw", "HGETALL", "afeed:{e}:held"))
+        await log.release("e", ["push:1", "push:3"])
+        self.assertFalse([key for key in self.keys() if "held" in key])
 
     async def test_a_lost_hint_costs_a_second(self) -> None:
         one, two = await self.open(), await self.open()
@@ -328,6 +398,44 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         self.assertEqual(await self.changes(log), before)
         self.assertEqual(await log.position("e", "x"), "1")
         self.assertEqual(await self.append(log, post(4), post(31)), [(4, False), (31, True)])
+
+    async def test_a_restart_keeps_what_is_held(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        await log.hold("e", [held(2), held(1, "2"), held(3)])
+        await log.stop_held("e", ["push:3"])
+        epoch = (await log.head("e")).epoch
+        self.server.restart()
+        await self.recovered(log, epoch)
+        self.assertEqual([one.item.id for one in await log.held("e", 9)], ["push:2", "push:1"])
+        self.assertEqual([one.item.id for one in await log.held("e", 9, stopped=True)], ["push:3"])
+        self.assertEqual(await log.release("e", ["push:1", "push:2"]), new(2, 3))
+
+    async def test_holding_and_releasing_wait_for_a_restart(self) -> None:
+        log = await self.open()
+        await log.hold("e", [held(1)])
+        self.server.restart()
+        await eventually(lambda: not log._link.up, "the loss of the connection")
+        waiting = gatherResults([log.hold("e", [held(2)]), log.release("e", ["push:1"])])
+        self.assertEqual(await waiting, [[True], new(1)])
+
+    async def test_a_server_that_is_not_the_one_that_was_looked_at_takes_nothing(self) -> None:
+        log = await self.open()
+        await self.append(log, post(1))
+        await log.hold("e", [held(2)])
+        self.server.cli("HSET", "afeed:{e}:meta", "run", "-")
+        for refused in (log.hold("e", [held(3)]), log.release("e", ["push:2"]), log.stop_held("e", ["push:2"])):
+            with self.assertRaises(LogUnavailable):
+                await refused
+        await eventually(lambda: log.check().state != "failed", "the log to be looked at")
+
+        async def released() -> bool:
+            try:
+                return await log.release("e", ["push:2"]) == new(2)
+            except LogUnavailable:
+                return False
+
+        await eventually(released, "the release")
 
     async def test_a_restart_while_no_node_ran_begins_a_new_epoch(self) -> None:
         log = await self.open()

@@ -22,7 +22,7 @@ class ScriptedWire:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.seconds = 0.0
-        self.answers: dict[str, Any] = {"SETRANGE": 0, "INFO": INFO, "EVALSHA": b"e 0 3 10 r []"}
+        self.answers: dict[str, Any] = {"SETRANGE": 0, "INFO": INFO, "EVALSHA": b"e 0 3 10 1 4 r []"}
 
     def send(self, *command: str | bytes | int) -> Deferred[Any]:
         answer = self.answers[str(command[0])]
@@ -58,6 +58,7 @@ class HealthTests(SynchronousTestCase):
     def test_a_look_tells_where_events_stand(self) -> None:
         (state,) = self.successResultOf(self.look())
         self.assertEqual((state.epoch, state.head, state.bytes), ("e", 3, 10))
+        self.assertEqual((state.held, state.held_bytes), (1, 4))
         self.assertEqual(self.health.judge(None), ("ok", "Redis records."))
         self.assertEqual(self.told, [])
 

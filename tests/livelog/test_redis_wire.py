@@ -46,6 +46,29 @@ class EndTests(TestCase):
         self.assertEqual(reactor.getDelayedCalls(), [])
 
 
+class CancelTests(TestCase):
+    timeout = 30
+
+    async def test_who_gives_up_leaves_the_answer_to_nobody_else(self) -> None:
+        protocol = _Protocol()
+        protocol.makeConnection(StringTransport())
+        wire = RedisWire(protocol)
+        given_up, waiting = wire.send("GET", "a"), wire.send("GET", "b")
+        given_up.cancel()
+        self.failureResultOf(given_up, CancelledError)
+        protocol.dataReceived(b"$1\r\na\r\n$1\r\nb\r\n")
+        self.assertEqual(await waiting, b"b")
+
+    def test_an_error_that_nobody_waits_for_is_none(self) -> None:
+        protocol = _Protocol()
+        protocol.makeConnection(StringTransport())
+        given_up = RedisWire(protocol).send("GET", "a")
+        given_up.cancel()
+        self.failureResultOf(given_up, CancelledError)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
 class SentinelTests(TestCase):
     timeout = 30
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.core.change import REMOVED, Change, compose
-from afeed.core.draft import Removed, prepare
+from afeed.core.change import FILED, REDACTED, REMOVED, Change, compose
+from afeed.core.draft import Filed, Removed, prepare
 from afeed.window import Window
 from tests.livelog.samples import AT, posted
 
@@ -34,6 +34,15 @@ class WindowTests(SynchronousTestCase):
         tiny = Window("k3f9", 0, 100, max_bytes=1)
         tiny.extend([posted(1), posted(2)])
         self.assertEqual(self.seqs(tiny, 1), [2])
+
+    def test_a_removal_redacts_content_and_nothing_else(self) -> None:
+        window = Window("k3f9", 0, 10)
+        filed = Change.decode(2, compose(prepare(Filed("push:1", "t", "1")), FILED, AT))
+        window.extend([posted(1), filed, removed(3, 1), removed(4, 1)])
+        found = window.slice(0, 10)
+        assert found is not None
+        self.assertEqual([c.type for c in found.changes], [REDACTED, FILED, REMOVED, REMOVED])
+        self.assertEqual(found.changes[1], filed)
 
     def test_a_slice_names_its_epoch_and_first_seq(self) -> None:
         window = Window("k3f9", 40, 10)
