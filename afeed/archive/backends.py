@@ -30,6 +30,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from afeed.archive.search_index import PostgresIndex, SearchIndex, SqliteIndex
+
 Role = Literal["write", "read", "migrate"]
 
 # psycopg tells of lost connections there, which come back as exceptions anyway; without a handler Python would
@@ -59,8 +61,8 @@ class Backend:
     start of a transaction (None: the driver does it); ``settings`` are the statements that prepare a new
     connection; ``late`` makes the condition that its first argument, an RFC 3339 time, is more than so many
     seconds after the second, false where one is no time; ``scrub`` is said, outside a transaction, after
-    content was overwritten; ``interrupt`` makes a driver connection that hangs in another thread return, and
-    does not block.
+    content was overwritten; ``search`` is the index of words; ``interrupt`` makes a driver connection that
+    hangs in another thread return, and does not block.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Backend:
     connect_args: Mapping[str, Any]
     late: Callable[[Any, Any, float], ColumnElement[bool]]
     scrub: Scrub | None
+    search: SearchIndex
     interrupt: Callable[[Any], None]
 
 
@@ -135,6 +138,7 @@ SQLITE = Backend(
         "PRAGMA wal_checkpoint(TRUNCATE)",
         f"PRAGMA busy_timeout = {_BUSY_MS}",
     ),
+    search=SqliteIndex(),
     interrupt=_interrupt_sqlite,
 )
 
@@ -166,6 +170,7 @@ POSTGRESQL = Backend(
     },
     late=_late_in_postgresql,
     scrub=None,
+    search=PostgresIndex(),
     interrupt=_interrupt_postgresql,
 )
 

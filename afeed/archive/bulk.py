@@ -6,7 +6,7 @@ Everything here blocks, and fails with :class:`~afeed.core.errors.ArchiveUnavail
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Executable, func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from afeed.archive import queries, schema, transactions
+from afeed.archive import kept, queries, schema, transactions
 from afeed.archive.backends import POSTGRESQL, SQLITE, Role, display, make_engine, parse_url
 from afeed.archive.engine import explain
-from afeed.archive.tables import changes, epochs, holes, positions, restore
-from afeed.core.backup import Beginning, Hole
+from afeed.archive.tables import changes, epochs, holes, positions, restore, search_events
+from afeed.core.backup import Beginning, Hole, Row
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
 from afeed.core.errors import ArchiveUnavailable
@@ -46,6 +46,38 @@ def _transaction(url: str, role: Role) -> Iterator[Connection]:
         raise ArchiveUnavailable(f"the archive {display(parsed)} cannot be used: {explain(error)}") from error
     finally:
         engine.dispose()
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Callable[[Executable], list[Any]]]:
+    """What executes a statement on the archive at ``url``, in a transaction of its own, and gives all rows."""
+    parsed, backend = parse_url(url)
+    engine = make_engine(parsed, backend, "read")
+    try:
+        with engine.connect() as connection:
+
+            def rows(statement: Executable) -> list[Any]:
+                with connection.begin():
+                    return list(connection.execute(statement))
+
+            yield rows
+    except SQLAlchemyError as error:
+        raise ArchiveUnavailable(f"the archive {display(parsed)} cannot be used: {explain(error)}") from error
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def writing(url: str, table: str) -> Iterator[tuple[Connection | None, queries.Insert]]:
+    """One transaction that writes to the archive at ``url``, and ``INSERT`` as it says it; None in place of the
+    transaction where there is no such ``table``.  Nothing is made or migrated."""
+    parsed, backend = parse_url(url)
+    path = Path(parsed.database or "")
+    if backend is SQLITE and not (path.exists() and path.stat().st_size):
+        yield None, backend.insert
+        return
+    with _transaction(url, "write") as connection:
+        yield connection if inspect(connection).has_table(table) else None, backend.insert
 
 
 class Snapshot:
@@ -82,6 +114,11 @@ class Snapshot:
             yield [Change.decode(seq, stored) for seq, stored in rows]
             after = rows[-1][0]
 
+    def rows(self) -> Iterator[Row]:
+        """What only the archive has, beside the log."""
+        if self._connection is not None:
+            yield from kept.rows(self._connection)
+
 
 @contextmanager
 def _present(url: str, restoring: bool) -> Iterator[Connection | None]:
@@ -107,10 +144,12 @@ def snapshot(url: str) -> Iterator[Snapshot]:
 
 
 class Standing(NamedTuple):
-    """What is in an archive into which something is to be restored: how many changes of which event, and the
-    SHA-256 of the backup of which it has everything, from a restore that did not come to its end."""
+    """What is in an archive into which something is to be restored: how many changes of which event, how many
+    rows of which table that the log knows nothing of, and the SHA-256 of the backup of which it has everything,
+    from a restore that did not come to its end."""
 
     contents: dict[str, int]
+    kept: dict[str, int]
     filled: str | None
 
 
@@ -118,20 +157,20 @@ def standing(url: str) -> Standing:
     """Look at the archive at ``url`` before a restore."""
     with _present(url, True) as connection:
         if connection is None:
-            return Standing({}, None)
+            return Standing({}, {}, None)
         counted = select(changes.c.event, func.count()).group_by(changes.c.event)
         found = {event: int(count) for event, count in connection.execute(counted)}
+        others = kept.counts(connection)
         if not inspect(connection).has_table(restore.name):
-            return Standing(found, None)
+            return Standing(found, others, None)
         left = connection.execute(select(restore)).one()
-        return Standing(found, left.backup if left.filled else None)
+        return Standing(found, others, left.backup if left.filled else None)
 
 
 class Filling:
     """Fills an empty archive within one transaction: all of it is there afterwards, or nothing."""
 
     def __init__(self, connection: Connection, insert: queries.Insert, at: str) -> None:
-        self._sql = _Blocking(connection)
         self._connection = connection
         self._insert = insert
         self._at = at
@@ -139,13 +178,14 @@ class Filling:
     def begin(self, found: Beginning) -> None:
         """Note where an event stands; its changes are added next."""
         lineage = Lineage(found.epoch, found.ancestors)
-        for table in (positions, epochs, holes):
-            # A fresh afeed may have noted its own first position.
+        for table in (positions, epochs, holes, search_events):
+            # A fresh afeed may have noted its own first position.  Without a number the event is indexed when
+            # afeed is started next.
             self._connection.execute(table.delete().where(table.c.event == found.event))
         if not found.head:
             # An archive that has nothing may follow any log.
             return
-        self._do(transactions.advance(self._sql, self._insert, found.event, lineage, 0, found.head, self._at))
+        transactions.advance(self._connection, self._insert, found.event, lineage, 0, found.head, self._at)
         for hole in found.holes:
             self._connection.execute(
                 queries.hole(self._insert, found.event, hole.first, hole.last, hole.epoch, hole.at)
@@ -153,29 +193,12 @@ class Filling:
 
     def add(self, event: str, page: Sequence[Change]) -> None:
         """The next changes of ``event``."""
-        self._do(transactions.write(self._sql, self._insert, event, fold(page)))
+        transactions.write(self._connection, self._insert, event, fold(page))
 
-    @staticmethod
-    def _do(work: Coroutine[Any, Any, T]) -> T:
-        """Run what never waits."""
-        try:
-            work.send(None)
-        except StopIteration as done:
-            return done.value
-        raise AssertionError("a blocking transaction has waited")
-
-
-class _Blocking:
-    """A connection as :mod:`afeed.archive.transactions` sees it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def execute(self, statement: Executable, parameters: Any = None) -> int:
-        return int(self._connection.execute(statement, parameters).rowcount)
-
-    async def rows(self, statement: Executable, parameters: Any = None) -> list[Any]:
-        return list(self._connection.execute(statement, parameters))
+    def keep(self, row: Row) -> None:
+        """What belongs to no log."""
+        table, values = kept.read(row)
+        self._connection.execute(table.insert(), values)
 
 
 @contextmanager

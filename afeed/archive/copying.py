@@ -94,7 +94,7 @@ class EventCopy:
         self._position = None
 
     async def step(self) -> bool:
-        """Copy one batch; whether there is more for certain."""
+        """Copy one batch; whether there is more that is worth another one at once."""
         if self._position is None:
             await self._locate()
         if self._position is None:
@@ -117,7 +117,7 @@ class EventCopy:
             await self.trim(at_least=self._batch)
         head = await self._log.head(self.event)
         self._measure(head.seq)
-        return not self.level
+        return len(found.changes) >= self._batch and not self.level
 
     async def trim(self, at_least: int = 1) -> None:
         """Let the log forget what is durably archived, if that is ``at_least`` so many changes."""

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from sqlalchemy import Executable, text
+from sqlalchemy import Connection, Executable, text
 from sqlalchemy.engine import strategies
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from twisted._threads import AlreadyQuit
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -59,6 +59,16 @@ class Transaction:
         """Execute; all rows it gives, as tuples."""
         result = await self._connection.execute(statement, parameters)
         return list(await result.fetchall())
+
+    async def at_once(self, work: Callable[[Connection], T]) -> T:
+        """The result of ``work``, which is called in the connection's thread and may block there; the
+        transaction stays this one's."""
+        twisted = self._connection
+        try:
+            done: Deferred[T] = twisted._defer_to_cxn(work, twisted._connection)
+        except AlreadyQuit:
+            raise StatementError("this connection is closed", None, None, None) from None
+        return await done
 
 
 Work = Callable[[Transaction], Awaitable[T]]

@@ -1,11 +1,30 @@
-"""The archive's SQL: statements without I/O."""
+"""The archive's SQL: statements without I/O.
+
+Those by which changes are copied are made once: SQLAlchemy takes longer to put one together than SQLite to
+execute it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Select, Update, bindparam, delete, func, not_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Select,
+    TextClause,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    not_,
+    select,
+    text,
+    update,
+)
 
 from afeed.archive.tables import changes, epochs, holes, items, positions, source_gaps
 from afeed.core.change import EDITED, POSTED
@@ -31,13 +50,17 @@ def first_position(insert: Insert, event: str, epoch: str, seq: int, at: str) ->
     )
 
 
-def advance(event: str, old: tuple[str, int], new: tuple[str, int], at: str) -> Update:
-    """Touches one row, or none when the position is not ``old``."""
-    return (
-        update(positions)
-        .where(positions.c.event == event, positions.c.epoch == old[0], positions.c.seq == old[1])
-        .values(epoch=new[0], seq=new[1], updated_at=at)
+#: Touches one row, or none when the position is not the one in the parameters ``b_event``, ``b_epoch`` and
+#: ``b_seq``; the others are columns.
+advance = (
+    update(positions)
+    .where(
+        positions.c.event == bindparam("b_event"),
+        positions.c.epoch == bindparam("b_epoch"),
+        positions.c.seq == bindparam("b_seq"),
     )
+    .values(epoch=bindparam("epoch"), seq=bindparam("seq"), updated_at=bindparam("updated_at"))
+)
 
 
 def touch(event: str, at: str) -> Update:
@@ -71,27 +94,68 @@ redact_change = (
 )
 
 
+@cache
+def put_changes(insert: Insert) -> Any:
+    """New changes."""
+    return insert(changes)
+
+
+@cache
 def put_items(insert: Insert) -> Any:
     """Bring items to a newer state; an item that was removed stays so."""
     new = insert(items)
-    fresh = ("seq", "version", "source", "handle", "created_at", "content")
     return new.on_conflict_do_update(
         index_elements=[items.c.event, items.c.item_key],
-        set_={name: new.excluded[name] for name in fresh},
+        set_=_newer(new),
         where=items.c.removed_seq.is_(None),
     )
 
 
+@cache
+def restore_items(insert: Insert) -> Any:
+    """Bring items to a newer state, also those that were removed: these are first posted there."""
+    new = insert(items)
+    there = items.c.removed_seq.is_(None)
+    first = case((there, items.c.first_seq), else_=new.excluded.first_seq)
+    newer = _newer(new)
+    talk = case((there, newer["talk"]), else_=new.excluded.talk)
+    return new.on_conflict_do_update(
+        index_elements=[items.c.event, items.c.item_key],
+        set_={**newer, "talk": talk, "first_seq": first, "removed_seq": None},
+    )
+
+
+def _newer(new: Any) -> dict[str, Any]:
+    fresh = ("seq", "version", "source", "handle", "created_at", "content")
+    # An edit that says nothing of the talk leaves the item where it is.
+    talk = func.coalesce(new.excluded.talk, items.c.talk)
+    return {**{name: new.excluded[name] for name in fresh}, "talk": talk}
+
+
+@cache
+def file_items(count: int) -> TextClause:
+    """Bring the talks of ``count`` items up to date, if they are there.  Parameters: ``event`` and, from 0 on,
+    ``key_0``, ``talk_0`` and ``seq_0``."""
+    rows = ", ".join(f"(:key_{n}, :talk_{n}, :seq_{n})" for n in range(count))
+    return text(
+        f"WITH new (item_key, talk, seq) AS (VALUES {rows}) "  # noqa: S608 - nothing in it is from outside
+        "UPDATE items SET talk = new.talk, seq = new.seq FROM new "
+        "WHERE items.event = :event AND items.item_key = new.item_key AND items.removed_seq IS NULL"
+    )
+
+
+@cache
 def remove_items(insert: Insert) -> Any:
     """Empty items, known or not."""
     new = insert(items)
     emptied: dict[str, Any] = {"seq": new.excluded.seq, "removed_seq": new.excluded.removed_seq}
-    emptied.update(dict.fromkeys(("version", "source", "handle", "created_at", "content")))
+    emptied.update(dict.fromkeys(("version", "source", "handle", "created_at", "content", "talk")))
     return new.on_conflict_do_update(
         index_elements=[items.c.event, items.c.item_key], set_=emptied, where=items.c.removed_seq.is_(None)
     )
 
 
+@cache
 def put_gaps(insert: Insert) -> Any:
     """Bring outages to a newer state."""
     new = insert(source_gaps)
@@ -129,9 +193,9 @@ def extent(event: str) -> Select[Any]:
 
 
 def visible_items(event: str, limit: int, before: int | None, late: Late | None = None) -> Select[Any]:
-    """(first_seq, content), newest first; given ``late``, which compares times, without those that were older
+    """(first_seq, content, talk), newest first; given ``late``, which compares times, without what was older
     than :data:`~afeed.core.present.LATE_S` when they were recorded."""
-    statement = select(items.c.first_seq, items.c.content).where(
+    statement = select(items.c.first_seq, items.c.content, items.c.talk).where(
         items.c.event == event, items.c.removed_seq.is_(None)
     )
     if before is not None:

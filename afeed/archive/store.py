@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
-from twisted.internet.defer import Deferred, fail
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -15,6 +18,10 @@ from zope.interface import implementer
 from afeed.archive import queries, schema, transactions
 from afeed.archive.backends import Role
 from afeed.archive.engine import Database, Transaction, Work
+from afeed.archive.indexing import Indexer, New
+from afeed.archive.reading import Reading
+from afeed.archive.search_index import SearchIndex
+from afeed.archive.upkeep import Upkeep
 from afeed.core.change import Change, timestamp
 from afeed.core.cursor import Ancestor
 from afeed.core.draft import SourceGap
@@ -31,6 +38,12 @@ T = TypeVar("T")
 _SCRUB_RETRY = 1.0
 
 
+def page_item(seq: int, content: bytes, talk: str | None) -> PageItem:
+    """An item as a page shows it: under the talk where it is by now, whatever it said when it was posted."""
+    item = decode_item(content)
+    return PageItem(seq, item if item.talk == talk else msgspec.structs.replace(item, talk=talk))
+
+
 _UNTRIED = "not connected yet"
 _TRYING = (
     "it is being connected to, and its schema looked at; another program that does the same to its schema is "
@@ -39,13 +52,14 @@ _TRYING = (
 
 
 @implementer(IArchive, IWitness)
-class SqlArchive:
+class SqlArchive(Reading):
     """The archive behind a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql+psycopg://...``.
 
     ``now`` gives the time of day in seconds since 1970; ``readers`` is how many reads run side by side;
-    ``timeout`` bounds a read, in seconds; a write may take half as long again.  Only the restore of a backup is
-    ``restoring``: nobody else may use an archive that it has left unfinished.  Raises :class:`ValueError` for
-    other URLs.
+    ``timeout`` bounds a read, in seconds; a write may take half as long again.  ``zones`` are the time zones of
+    the events, by which days and hours are told; who gives them also indexes what is not indexed yet.  Only
+    the restore of a backup is ``restoring``: nobody else may use an archive that it has left unfinished.
+    Raises :class:`ValueError` for other URLs.
     """
 
     def __init__(
@@ -56,10 +70,16 @@ class SqlArchive:
         *,
         readers: int = 3,
         timeout: float = 5.0,
+        zones: Mapping[str, ZoneInfo] | None = None,
         restoring: bool = False,
     ) -> None:
         self._restoring = restoring
         self._database = Database(url, reactor, readers=readers, timeout=timeout)
+        backend = self._database.backend
+        #: What changes items does that within its ``around``.
+        self._indexing = zones is not None
+        self.indexer = Indexer(backend.search, backend.insert, zones or {}, postponed=self._indexing)
+        self._upkeep = Upkeep(reactor, self._write, self.indexer.catch_up, self.indexer.tidy, self._tidied)
         self._reactor = reactor
         self._now = now
         self._started = False
@@ -85,6 +105,7 @@ class SqlArchive:
 
     async def _stop(self) -> None:
         self._started = False
+        self._upkeep.stop()
         if self._scrubbing is not None and self._scrubbing.active():
             self._scrubbing.cancel()
         await self._database.close()
@@ -125,27 +146,37 @@ class SqlArchive:
                 event=event,
             )
 
+        refiled = {one.key for one in folded.filings}
+        new = {
+            one.key: New(one.first_seq, one.content, one.talk) for one in folded.items if one.key not in refiled
+        }
         insert = self._database.backend.insert
+        upto, at = after + len(changes), timestamp(self._now())
+        postponed = False
 
-        async def work(sql: Transaction) -> bool:
-            upto = after + len(changes)
-            await transactions.advance(sql, insert, event, lineage, after, upto, timestamp(self._now()))
-            return await transactions.write(sql, insert, event, folded)
+        def write(connection: Connection) -> bool:
+            nonlocal postponed
+            transactions.advance(connection, insert, event, lineage, after, upto, at)
+            with self.indexer.around(connection, event, folded.keys(), new) as postponed:
+                return transactions.write(connection, insert, event, folded)
 
-        return self._write_content(work)
+        def stored(_: None) -> None:
+            if postponed and self._indexing:
+                self._upkeep.postponed()
+
+        return self._write_content(lambda sql: sql.at_once(write)).addCallback(stored)
 
     def skip(self, event: str, lineage: Lineage, after: int, upto: int) -> Deferred[None]:
         """See :meth:`IArchive.skip`."""
-
         insert = self._database.backend.insert
+        at = timestamp(self._now())
 
-        async def work(sql: Transaction) -> bool:
-            at = timestamp(self._now())
-            await transactions.advance(sql, insert, event, lineage, after, upto, at)
-            await sql.execute(queries.hole(insert, event, after + 1, upto, lineage.epoch, at))
+        def write(connection: Connection) -> bool:
+            transactions.advance(connection, insert, event, lineage, after, upto, at)
+            connection.execute(queries.hole(insert, event, after + 1, upto, lineage.epoch, at))
             return False
 
-        return self._write_content(work)
+        return self._write_content(lambda sql: sql.at_once(write))
 
     def read(self, event: str, after: int, limit: int) -> Deferred[list[Change]]:
         """See :meth:`IArchive.read`."""
@@ -173,7 +204,7 @@ class SqlArchive:
 
         async def work(sql: Transaction) -> list[PageItem]:
             found = await sql.rows(queries.visible_items(event, limit, before, late))
-            return [PageItem(seq, decode_item(content)) for seq, content in found]
+            return [page_item(*row) for row in found]
 
         return self._read(work)
 
@@ -207,6 +238,35 @@ class SqlArchive:
 
         return self._read(work)
 
+    @property
+    def search_index(self) -> SearchIndex:
+        """See :attr:`Reading.search_index`."""
+        return self._database.backend.search
+
+    @property
+    def insert(self) -> queries.Insert:
+        """``INSERT`` as this database says it, with its ``on_conflict`` clauses."""
+        return self._database.backend.insert
+
+    def read_with(self, work: Work[T]) -> Deferred[T]:
+        """Do ``work`` on tables that are not the log's, in a transaction that only reads."""
+        return self._read(work)
+
+    def write_with(self, work: Work[T]) -> Deferred[T]:
+        """The same in one that writes."""
+        return self._write(work)
+
+    def erase_with(self, work: Work[bool]) -> Deferred[None]:
+        """The same for work whose result says whether it took content away that nothing may keep."""
+        return self._write_content(work)
+
+    def scrub(self) -> Deferred[bool]:
+        """Fires with whether content that was removed is gone from the database's files, too, as far as the
+        database offers that; False where it is being worked on, or readers were in the way: try again."""
+        if self._upkeep.tidying:
+            return succeed(False)
+        return self._noted("write", self._database.scrub)
+
     async def _start(self) -> None:
         database = self._database
         if not self._faults and self._check.detail == _UNTRIED:
@@ -223,6 +283,8 @@ class SqlArchive:
         log.info("The archive can be used: {name}", name=database.name)
         # A process that was killed may have left content that was removed in the write-ahead log.
         self._scrub()
+        if self._indexing:
+            self._upkeep.start()
 
     def _start_ended(self, result: Any) -> None:
         waiting, self._starting = self._starting, []
@@ -275,6 +337,11 @@ class SqlArchive:
     def _scrub_if(self, overwritten: bool) -> None:
         """After a removal, see that the database's files forget too; nobody waits for it."""
         if overwritten and self._started:
+            self._scrub()
+            self._upkeep.removed()
+
+    def _tidied(self) -> None:
+        if self._started and self._scrubbing is None:
             self._scrub()
 
     def _scrub(self) -> None:

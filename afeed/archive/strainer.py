@@ -14,12 +14,13 @@ from twisted.logger import Logger
 from afeed.archive.copying import EventCopy, Lag
 from afeed.core.errors import ArchiveUnavailable, ArchiveUnusable, LogUnavailable
 from afeed.core.health import Check, State
+from afeed.core.straining import LINGER_S, linger
 from afeed.interfaces import IArchive, ILiveLog
 
 log = Logger()
 
-#: After a hint, so that what comes in quick succession shares a transaction.
-LINGER_S = 0.1
+#: Who comes after a silence as long as this is not kept waiting as if changes came one after the other.
+SILENCE_S = 2.0
 #: Hints may be lost: look at every log this often while one of them is ahead, and this often otherwise.
 BEHIND_S = 1.0
 IDLE_S = 3.0
@@ -67,6 +68,8 @@ class Strainer:
         self._due: set[str] = set()
         self._next_look = 0.0
         self._watching = False
+        self._pause = LINGER_S
+        self._copied_at = clock.seconds()
         self._wake: Deferred[None] | None = None
         self._fault: Exception | None = None
         self._fault_since = 0.0
@@ -96,8 +99,7 @@ class Strainer:
                     await self._look_everywhere()
                     self._well()
                 if await self._hinted():
-                    await self._sleep(LINGER_S)
-                    await self._copy_due()
+                    await self._linger()
             except _FAULTS as error:
                 pause = self._unwell(error)
                 await self._measure()
@@ -184,6 +186,19 @@ class Strainer:
                     timer.cancel()
         return bool(self._due)
 
+    async def _linger(self) -> None:
+        """Let more come, then copy it."""
+        if self._clock.seconds() - self._copied_at >= SILENCE_S:
+            self._pause = LINGER_S
+        await self._sleep(self._pause)
+        before = self._copied()
+        await self._copy_due()
+        self._pause = linger(self._pause, self._copied() - before)
+        self._copied_at = self._clock.seconds()
+
+    def _copied(self) -> int:
+        return sum(copy.copied for copy in self._copies.values())
+
     async def _sleep(self, seconds: float) -> None:
         over: Deferred[None] = Deferred()
         timer = self._clock.callLater(seconds, over.callback, None)
@@ -260,12 +275,13 @@ class Strainer:
             self._next_look = self._clock.seconds() + (IDLE_S if level else BEHIND_S)
 
     async def _copy_due(self) -> None:
-        """One batch of each event in turn, until none is known to have more."""
-        while self._due and self._copying:
-            for event in sorted(self._due):
-                self._due.discard(event)
-                if await self._copies[event].step():
-                    self._due.add(event)
+        """One batch of each event in turn, until none is known to have a whole one more.  What comes meanwhile
+        is due later: it would be a batch of a change or two, and then another."""
+        due, self._due = self._due, set()
+        while due and self._copying:
+            for event in sorted(due):
+                if not await self._copies[event].step():
+                    due.discard(event)
             # Here and not only at the end, which does not come while posts arrive faster than they are copied.
             self._well()
 

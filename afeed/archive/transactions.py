@@ -1,66 +1,85 @@
-"""What happens within one transaction of the archive."""
+"""What happens within one transaction of the archive.
+
+What copies changes blocks, and is done in one visit to the connection's thread: to go there and back for each
+statement costs more than most of them do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Executable
+from sqlalchemy import Connection, Executable
 
 from afeed.archive import queries
+from afeed.archive.several import portions, put
 from afeed.core.change import REDACTED, redact
 from afeed.core.cursor import Cursor
 from afeed.core.errors import ArchiveConflict
-from afeed.core.straining import Folded, continues
+from afeed.core.straining import Folded, ItemFiling, continues
 from afeed.interfaces import Head, Lineage
 
 
 class Statements(Protocol):
     """What these need of a transaction, such as :class:`afeed.archive.engine.Transaction`."""
 
-    async def execute(self, statement: Executable, parameters: Any = None) -> int:
-        """Execute; the number of rows it touched."""
-        ...
-
     async def rows(self, statement: Executable, parameters: Any = None) -> list[Any]:
         """Execute; all rows it gives, as tuples."""
         ...
 
 
-async def advance(
-    sql: Statements, insert: queries.Insert, event: str, lineage: Lineage, after: int, upto: int, at: str
+def advance(
+    connection: Connection,
+    insert: queries.Insert,
+    event: str,
+    lineage: Lineage,
+    after: int,
+    upto: int,
+    at: str,
 ) -> None:
     """Move the position, or fail with :class:`ArchiveConflict`.  First of all, for it locks the event."""
-    stored = await position(sql, event, lock=True)
+    # The lock keeps other writers out until the end.
+    found = connection.execute(queries.position(event, lock=True)).first()
+    stored = None if found is None else Head(*found)
     touched = 0
     if stored is None:
         if after == 0:
-            touched = await sql.execute(queries.first_position(insert, event, lineage.epoch, upto, at))
+            first = queries.first_position(insert, event, lineage.epoch, upto, at)
+            touched = connection.execute(first).rowcount
     elif stored.seq == after and continues(Cursor(*stored), lineage.epoch, lineage.ancestors):
-        touched = await sql.execute(queries.advance(event, stored, (lineage.epoch, upto), at))
+        parameters = {
+            "b_event": event,
+            "b_epoch": stored.epoch,
+            "b_seq": stored.seq,
+            "epoch": lineage.epoch,
+            "seq": upto,
+            "updated_at": at,
+        }
+        touched = connection.execute(queries.advance, parameters).rowcount
     if touched != 1:
-        found = "empty" if stored is None else "at {}:{}".format(*stored)
-        raise ArchiveConflict(f"the archive of {event} is {found}, not at {lineage.epoch}:{after}")
+        where = "empty" if stored is None else "at {}:{}".format(*stored)
+        raise ArchiveConflict(f"the archive of {event} is {where}, not at {lineage.epoch}:{after}")
     if stored is None or stored.epoch != lineage.epoch:
-        await sql.execute(queries.forget_ancestors(event))
+        connection.execute(queries.forget_ancestors(event))
         if lineage.ancestors:
             rows = [
                 {"event": event, "epoch": ancestor.epoch, "shared": ancestor.shared}
                 for ancestor in lineage.ancestors
             ]
-            await sql.execute(insert(queries.epochs), rows)
+            connection.execute(insert(queries.epochs), rows)
 
 
-async def write(sql: Statements, insert: queries.Insert, event: str, folded: Folded) -> bool:
+def write(connection: Connection, insert: queries.Insert, event: str, folded: Folded) -> bool:
     """The rows and what follows from them; whether content was overwritten."""
     overwritten = []
     if folded.removals:
         keys = [removal.key for removal in folded.removals]
         overwritten = [
             {"b_event": event, "b_seq": seq, "b_type": REDACTED, "b_stored": redact(stored)}
-            for seq, stored in await sql.rows(queries.content_of(event, keys))
+            for seq, stored in connection.execute(queries.content_of(event, keys))
         ]
     if overwritten:
-        await sql.execute(queries.redact_change, overwritten)
+        connection.execute(queries.redact_change, overwritten)
     if folded.rows:
         rows = [
             {
@@ -73,8 +92,21 @@ async def write(sql: Statements, insert: queries.Insert, event: str, folded: Fol
             }
             for change, item_key in folded.rows
         ]
-        await sql.execute(insert(queries.changes), rows)
-    if folded.items:
+        put(connection, queries.put_changes(insert), rows)
+    if folded.removals:  # before the items: some of these may have been restored since
+        tombstones = [
+            {
+                "event": event,
+                "item_key": removal.key,
+                "item_id": _plain(removal.id),
+                "first_seq": removal.seq,
+                "seq": removal.seq,
+                "removed_seq": removal.seq,
+            }
+            for removal in folded.removals
+        ]
+        put(connection, queries.remove_items(insert), tombstones)
+    for statement, restored in ((queries.put_items, False), (queries.restore_items, True)):
         states = [
             {
                 "event": event,
@@ -87,23 +119,14 @@ async def write(sql: Statements, insert: queries.Insert, event: str, folded: Fol
                 "handle": _plain(state.handle),
                 "created_at": _plain(state.created_at),
                 "content": state.content,
+                "talk": _plain(state.talk),
             }
             for state in folded.items
+            if state.restored is restored
         ]
-        await sql.execute(queries.put_items(insert), states)
-    if folded.removals:
-        tombstones = [
-            {
-                "event": event,
-                "item_key": removal.key,
-                "item_id": _plain(removal.id),
-                "first_seq": removal.seq,
-                "seq": removal.seq,
-                "removed_seq": removal.seq,
-            }
-            for removal in folded.removals
-        ]
-        await sql.execute(queries.remove_items(insert), tombstones)
+        if states:
+            put(connection, statement(insert), states)
+    _file(connection, event, folded.filings)
     if folded.gaps:
         outages = [
             {
@@ -118,13 +141,24 @@ async def write(sql: Statements, insert: queries.Insert, event: str, folded: Fol
             }
             for seq, gap in folded.gaps
         ]
-        await sql.execute(queries.put_gaps(insert), outages)
+        put(connection, queries.put_gaps(insert), outages)
     return bool(overwritten)
 
 
-async def position(sql: Statements, event: str, lock: bool = False) -> Head | None:
-    """The last position copied; ``lock`` keeps other writers out until the end."""
-    found = await sql.rows(queries.position(event, lock=lock))
+def _file(connection: Connection, event: str, filings: Sequence[ItemFiling]) -> None:
+    """Bring the talks of items up to date, after the items themselves."""
+    for some in portions(filings):
+        parameters: dict[str, Any] = {"event": event}
+        for number, one in enumerate(some):
+            parameters[f"key_{number}"] = one.key
+            parameters[f"talk_{number}"] = _plain(one.talk)
+            parameters[f"seq_{number}"] = one.seq
+        connection.execute(queries.file_items(len(some)), parameters)
+
+
+async def position(sql: Statements, event: str) -> Head | None:
+    """The last position copied."""
+    found = await sql.rows(queries.position(event))
     return Head(*found[0]) if found else None
 
 

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from afeed.archive.store import SqlArchive
+from afeed.archive.tables import REVISION_TABLE, SEARCH_TABLE, metadata
 from afeed.core.change import Change
 from afeed.core.draft import Draft
 from afeed.interfaces import Lineage
@@ -25,6 +26,15 @@ from tests.servers import postgresql
 EVENT = "conf"
 LINEAGE = Lineage("e1", ())
 NOON = 1_800_000_000.0
+#: The tables that archives of the first revision do not have yet.
+YOUNGER_TABLES = sorted({*metadata.tables, SEARCH_TABLE} - {"changes", "items", "positions", "epochs", "holes"})
+#: What makes the archive of the first version of one of this.
+AS_AT_FIRST = (
+    *(f"DROP TABLE {table}" for table in YOUNGER_TABLES),
+    "DROP INDEX items_by_talk",
+    "ALTER TABLE items DROP COLUMN talk",
+    f"UPDATE {REVISION_TABLE} SET version_num = '0001'",
+)
 
 
 ROOT = Path(__file__).parents[2]

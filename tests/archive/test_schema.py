@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from msgspec import structs
 from sqlalchemy import create_engine
 from twisted.internet import reactor, threads
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,9 +17,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from afeed.archive.backends import display, parse_url
 from afeed.archive.schema import APPLICATION_ID, examine
 from afeed.archive.store import SqlArchive
-from afeed.archive.tables import REVISION_TABLE, metadata
+from afeed.archive.tables import REVISION_TABLE, SEARCH_TABLE, metadata
+from afeed.core.draft import Posted
 from afeed.core.errors import ArchiveTooNew, ArchiveUnavailable, ArchiveUnusable
 from tests.archive.support import (
+    AS_AT_FIRST,
     EVENT,
     LINEAGE,
     ArchiveTestCase,
@@ -27,8 +30,11 @@ from tests.archive.support import (
     child,
     logged,
 )
-from tests.fakes import a_post
+from tests.fakes import a_post, an_item
 from tests.servers import postgresql
+
+#: What SQLAlchemy cannot describe: the index of words, which is several tables in SQLite.
+BY_HAND = {SEARCH_TABLE, *(f"{SEARCH_TABLE}_{part}" for part in ("data", "idx", "config"))}
 
 #: Migrates the database named on the command line; with a second argument it dies in the middle of it.
 MIGRATOR = """
@@ -57,7 +63,11 @@ class SchemaSuite:
 
         def differences() -> list[object]:
             with engine.connect() as connection:
-                options = {"version_table": REVISION_TABLE, "compare_type": True}
+                options = {
+                    "version_table": REVISION_TABLE,
+                    "compare_type": True,
+                    "include_name": lambda name, kind, parents: kind != "table" or name not in BY_HAND,
+                }
                 return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
         self.assertEqual(await threads.deferToThread(differences), [])
@@ -72,13 +82,16 @@ class SchemaSuite:
 
     async def test_an_archive_of_an_older_afeed_is_brought_up_to_date(self) -> None:
         archive = await self.open()
-        changes = await self.fill(archive, [a_post(1)])
+        # The second came with a talk, as in a recording; the third only speaks of one.
+        filed = Posted(structs.replace(an_item(2), talk="keynote"), "1")
+        changes = await self.fill(archive, [a_post(1), filed, a_post(3, '"talk":"keynote"')])
         await archive.stop()
-        self.database.query("DROP TABLE source_gaps")
-        self.database.query(f"UPDATE {REVISION_TABLE} SET version_num = '0001'")
+        for statement in AS_AT_FIRST:
+            self.database.query(statement)
         again = await self.open()
         self.assertEqual(await again.read(EVENT, 0, 9), changes)
         self.assertEqual(await again.gaps(EVENT), [])
+        self.assertEqual([one.item.talk for one in await again.items(EVENT, 9)], [None, "keynote", None])
 
     async def test_processes_that_migrate_at_once_wait_for_each_other(self) -> None:
         processes = [child("-c", MIGRATOR, self.database.url) for _ in range(3)]

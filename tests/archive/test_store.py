@@ -16,9 +16,9 @@ from zope.interface.verify import verifyObject
 from afeed.archive import queries
 from afeed.archive.backends import SQLITE
 from afeed.archive.engine import Transaction
-from afeed.core.change import POSTED, Change, compose, timestamp
+from afeed.core.change import POSTED, REMOVED, Change, compose, timestamp
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Posted, Removed, SourceGap, prepare
+from afeed.core.draft import RESTORED, Posted, Removed, SourceGap, prepare
 from afeed.core.errors import ArchiveConflict, ArchiveUnavailable
 from afeed.core.present import is_late
 from afeed.interfaces import Head, IArchive, IWitness, Lineage
@@ -169,6 +169,30 @@ class StoreSuite:
         late = Change.decode(2, compose(prepare(a_post(7)), POSTED, timestamp(1)))
         await archive.store(EVENT, LINEAGE, 1, [late])
         self.assertEqual(await archive.items(EVENT, 10), [])
+
+    async def test_what_was_restored_is_on_the_pages_again_where_it_was_posted_again(self) -> None:
+        drafts = [
+            a_post(1, CANARY),
+            a_post(2),
+            Removed("push:1"),
+            a_post(3),
+            a_post(1, "again", RESTORED + "a"),
+            a_post(1, "edited", "9"),
+        ]
+        for batch in (1, 2, 3, 6):
+            folder = self.directory / str(batch)
+            folder.mkdir()
+            self.database = self.database_class(str(folder))
+            archive = await self.open()
+            await self.fill(archive, drafts, batch=batch)
+            page = [(found.seq, found.item.text) for found in await archive.items(EVENT, 10)]
+            self.assertEqual(page, [(5, "edited"), (4, "hello"), (2, "hello")])
+            self.assertNotIn(CANARY.encode(), self.database.everything())
+            removal = logged([*drafts, Removed("push:1")])[-1]
+            await archive.store(EVENT, LINEAGE, 6, [removal])
+            self.assertEqual([found.seq for found in await archive.items(EVENT, 10)], [4, 2])
+            types = [change.type for change in await archive.read(EVENT, 0, 10)]
+            self.assertEqual(types, [*("redacted", POSTED, REMOVED, POSTED, "redacted", "redacted"), REMOVED])
 
     async def test_removed_content_is_in_no_table(self) -> None:
         archive = await self.open()

@@ -94,6 +94,41 @@ class CopyingTests(StrainerTestCase):
         self.assertEqual(self.archived(), [1, 2, 3, 4, 5])
         self.assertEqual(self.archive.stores, 1)
 
+    def test_changes_that_come_one_after_the_other_share_a_transaction_a_second(self) -> None:
+        self.run_it()
+        for number in range(1, 101):
+            self.append(number, number)
+            self.let_pass(0.1)
+        self.assertLess(self.archive.stores, 20)
+        self.let_pass(1)
+        self.assertEqual(self.archived(), list(range(1, 101)))
+
+    def test_what_comes_while_a_batch_is_copied_waits_until_it_is_more(self) -> None:
+        self.run_it()
+        later = iter(range(2, 30))
+
+        def more() -> None:
+            number = next(later)
+            self.append(number, number)
+
+        self.archive.before_store = more
+        self.append(1, 1)
+        self.let_pass(5)
+        self.assertLess(self.archive.stores, 12)
+        self.archive.before_store = None
+        self.let_pass(2)
+        self.assertEqual(self.archived(), list(range(1, next(later))))
+
+    def test_after_a_silence_nobody_is_kept_waiting_for_what_does_not_come(self) -> None:
+        self.run_it()
+        for number in range(1, 31):
+            self.append(number, number)
+            self.let_pass(0.1)
+        self.let_pass(5)
+        self.append(31, 31)
+        self.let_pass(0.2)
+        self.assertEqual(self.archived(), list(range(1, 32)))
+
     def test_the_end_of_a_fault_is_told_although_posts_keep_coming_in(self) -> None:
         self.archive.fault = AWAY
         self.append(1, 3)
@@ -104,7 +139,8 @@ class CopyingTests(StrainerTestCase):
         def more() -> None:
             states.append(self.state())
             if len(states) < 30:
-                self.append(100 + len(states), 100 + len(states))
+                # A whole batch, for less than that would wait until it is more.
+                self.append(10 * len(states), 10 * len(states) + 9)
 
         self.archive.before_store = more
         self.archive.fault = None
