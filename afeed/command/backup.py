@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import afeed
+from afeed.archive import kept
 from afeed.archive.bulk import snapshot
 from afeed.command.background import Background
 from afeed.command.backup_file import lines, written
@@ -21,8 +22,9 @@ from afeed.core.change import timestamp
 _DESCRIPTION = """\
 Writes everything that afeed keeps into one file: of every event all changes, from
 the archive and what only the live log has yet, its epoch and the epochs before it,
-and how far each source has read upstream.  Content that was removed is not in it,
-and neither is any secret.
+what it holds back, how far each source has read upstream, and what organisers did.
+Content that was removed is not in it, but for what organisers hid and may restore;
+neither is any secret of the configuration.
 
 afeed may go on running, and waits for nothing; what is accepted before the backup
 begins is in it.  Each event is first copied, uncompressed, into files without names
@@ -67,6 +69,7 @@ def _run(asked: argparse.Namespace, console: Console, environment: Environment) 
     with Background() as background, reading(store, background) as log:
         with snapshot(store.archive) as archive:
             slugs = sorted({*log.events(), *archive.events()})
+            hidden = set(filter(None, map(kept.hidden, archive.rows())))
         if not slugs:
             raise Refused(
                 "there is nothing to back up: neither the live log nor the archive has any event; is this the "
@@ -91,10 +94,21 @@ def _run(asked: argparse.Namespace, console: Console, environment: Environment) 
                     "epoch": collected.beginning.epoch,
                     "head": collected.beginning.head,
                     "changes": collected.changes,
+                    "held": collected.held,
                     "holes": [[hole.first, hole.last] for hole in collected.beginning.holes],
                     "sources": sorted(collected.beginning.positions),
                 }
+            # Last: what is hidden while the log is copied must not be in neither.
+            with snapshot(store.archive) as archive:
+                for row in archive.rows():
+                    composer.row(row)
+                    hidden.discard(kept.hidden(row) or ("", ""))
             closing = composer.close()
+    if hidden:
+        console.remark(
+            f"Of what organisers had hidden, {len(hidden)} were shown again or forgotten while this backup was "
+            "made, and may be missing in it; make another one if that matters."
+        )
     size, total = out.stat().st_size, sum(closing.changes.values())
     of = "one event" if len(slugs) == 1 else f"{len(slugs)} events"
     console.result(
@@ -104,6 +118,7 @@ def _run(asked: argparse.Namespace, console: Console, environment: Environment) 
             "created": now,
             "bytes": size,
             "changes": total,
+            "rows": closing.rows,
             "sha256": closing.sha256,
             "events": events,
         },

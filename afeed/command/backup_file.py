@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from afeed.command.whole_file import whole
 from afeed.core.backup import LONGEST_LINE
 from afeed.core.errors import BadBackup
 
@@ -22,25 +22,11 @@ def written(path: Path, check: Callable[[Path], None]) -> Iterator[BinaryIO]:
     """What is written here becomes the gzip file ``path`` when the block ends well and ``check``, given the
     complete file, does not raise: on the disk, then under its name, in one step.  Nobody but this user may read
     it.  After an exception nothing is left."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            with gzip.GzipFile("", "wb", compresslevel=_LEVEL, fileobj=file) as packed:
-                yield cast(BinaryIO, packed)
-            file.flush()
-            os.fsync(file.fileno())
-        check(unfinished)
-        os.replace(unfinished, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with (
+        whole(path, 0o600, check) as file,
+        gzip.GzipFile("", "wb", compresslevel=_LEVEL, fileobj=file) as packed,
+    ):
+        yield cast(BinaryIO, packed)
 
 
 def lines(path: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from afeed.archive.bulk import PAGE, Snapshot, snapshot
 from afeed.command.program import Refused
-from afeed.core.backup import Beginning, Composer, Hole
+from afeed.core.backup import Beginning, Composer, HeldBack, Hole
 from afeed.core.change import EDITED, POSTED, REMOVED, Change
 from afeed.core.cursor import Cursor
 from afeed.core.draft import key
@@ -25,10 +25,12 @@ _RECORD = struct.Struct(">QI")
 
 
 class Collected(NamedTuple):
-    """What became of one event; ``remarks`` are for the operator."""
+    """What became of one event: how many changes it has, and items that are held back; ``remarks`` are for the
+    operator."""
 
     beginning: Beginning
     changes: int
+    held: int
     remarks: tuple[str, ...]
 
 
@@ -77,7 +79,7 @@ def collect(
     """
     for attempt in range(1, ATTEMPTS + 1):
         with closing(Spool(folder)) as archived, closing(Spool(folder)) as logged:
-            removed: set[bytes] = set()
+            removed: dict[bytes, int] = {}
             with snapshot(archive_url) as archive:
                 stored = archive.position(event)
                 after = stored.seq if stored is not None else 0
@@ -94,17 +96,20 @@ def collect(
                 _copy(archive, event, archived, progress)
             composer.begin(beginning)
             count = _write(composer, (archived, logged), removed, progress)
-            return Collected(beginning, count, remarks)
+            held = [one for one in taken.held if key(one.item.id) not in removed] if taken is not None else []
+            for one in held:
+                composer.hold(HeldBack(held=one.item.id, **one._asdict()))
+            return Collected(beginning, count, len(held), remarks)
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _noting(spool: Spool, removed: set[bytes]) -> Callable[[Change], None]:
-    """What puts changes into ``spool`` and the keys of the items that they remove into ``removed``."""
+def _noting(spool: Spool, removed: dict[bytes, int]) -> Callable[[Change], None]:
+    """What puts changes into ``spool`` and where they remove items, by the items' keys, into ``removed``."""
 
     def put(change: Change) -> None:
         spool.put(change)
         if change.type == REMOVED and change.id is not None:
-            removed.add(key(change.id))
+            removed[key(change.id)] = change.seq
 
     return put
 
@@ -173,7 +178,10 @@ def _beginning(
 
 
 def _write(
-    composer: Composer, spools: Sequence[Spool], removed: set[bytes], progress: Callable[[str, int], object]
+    composer: Composer,
+    spools: Sequence[Spool],
+    removed: dict[bytes, int],
+    progress: Callable[[str, int], object],
 ) -> int:
     count = 0
     for spool in spools:
@@ -184,9 +192,10 @@ def _write(
     return count
 
 
-def _without(page: list[Change], removed: set[bytes]) -> Iterator[Change]:
-    """``page`` without the content of items that are ``removed``."""
+def _without(page: list[Change], removed: dict[bytes, int]) -> Iterator[Change]:
+    """``page`` without the content of items that are ``removed`` later; what follows that was restored."""
     for change in page:
-        content = change.type in (POSTED, EDITED) and change.id is not None
-        gone = content and change.id is not None and key(change.id) in removed
+        gone = False
+        if change.type in (POSTED, EDITED) and change.id is not None:
+            gone = change.seq < removed.get(key(change.id), 0)
         yield change.redacted() if gone else change

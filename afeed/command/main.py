@@ -10,20 +10,57 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
+import attrs
+
 import afeed
-from afeed.command import backup, restore
-from afeed.command.program import DONE, FAILED, INTERRUPTED, MISTAKEN, Command, Console, Environment, Refused
+from afeed.command import (
+    backup,
+    check_config,
+    export,
+    export_site,
+    forget,
+    hash_password,
+    import_schedule,
+    refile,
+    restore,
+)
+from afeed.command.program import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    MISTAKEN,
+    Command,
+    Console,
+    Environment,
+    Mistaken,
+    Refused,
+)
 from afeed.config import ConfigurationError
 from afeed.core.errors import AfeedError
 
-COMMANDS: tuple[Command, ...] = (backup.COMMAND, restore.COMMAND)
+COMMANDS: tuple[Command, ...] = (
+    backup.COMMAND,
+    restore.COMMAND,
+    export.COMMAND,
+    export_site.COMMAND,
+    import_schedule.COMMAND,
+    refile.COMMAND,
+    forget.COMMAND,
+    check_config.COMMAND,
+    hash_password.COMMAND,
+)
 
 _DESCRIPTION = "Looks after the data of a live feed.  The feed itself is run by `twistd afeed`."
 _EPILOG = """\
+before an event:    check-config, import-schedule, hash-password
+while it runs:      backup, refile, forget
+when it is over:    export, export-site, backup
+
 exit status:
-  0  done
-  1  not done, for the reason that is printed; the next try may succeed
-  2  the command line or the configuration is wrong
+  0    done
+  1    not done, for the reason that is printed; the next try may succeed
+  2    the command line or the configuration is wrong
+  130  interrupted
 
 `afeed COMMAND --help` explains a command.  docs/operations.rst has the whole picture.
 """
@@ -68,7 +105,10 @@ def main(
     try:
         command.run(asked, console, environment or Environment(environ=os.environ, now=time.time))
     except ConfigurationError as error:
-        console.refusal(str(error))
+        console.refusal(str(error), problems=[attrs.asdict(problem) for problem in error.problems])
+        return MISTAKEN
+    except Mistaken as error:
+        console.refusal(_sentence(str(error)))
         return MISTAKEN
     except (Refused, AfeedError) as error:
         console.refusal(_sentence(str(error)))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from random import SystemRandom
 from typing import Any, NamedTuple
 
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogBeginner
-from zope.interface import provider
 
+from afeed.archive import kept
 from afeed.archive.bulk import PAGE, filling, finish, standing
 from afeed.archive.store import SqlArchive
 from afeed.command.background import Background
@@ -19,12 +17,13 @@ from afeed.command.backup_file import lines
 from afeed.command.belongings import Belongings
 from afeed.command.logs import reading
 from afeed.command.program import Command, Console, Environment, Refused, add_config
+from afeed.command.stores import live_log, log_to
 from afeed.config import load_store
-from afeed.core.backup import Beginning, Closing, parse
+from afeed.core.backup import Beginning, Closing, HeldBack, Row, parse
 from afeed.core.change import Change, timestamp
+from afeed.core.draft import Held, Removed
 from afeed.core.errors import BadBackup
 from afeed.interfaces import ILiveLog, Position
-from afeed.livelog.embedded import EmbeddedLog
 from afeed.livelog.lock import hold
 from afeed.settings import Store, hide_password
 
@@ -35,9 +34,9 @@ LOOK_S = 0.2
 
 _DESCRIPTION = """\
 Puts a backup back: all changes into the archive, from which the live log is filled
-under a new epoch, and the positions of sources, which then fetch what was posted
-since.  Viewers go on where they were; what they saw after the backup was made, and
-is not in it, they are told of as a gap.
+under a new epoch, what was held back, which waits again, and the positions of
+sources, which then fetch what was posted since.  Viewers go on where they were; what
+they saw after the backup was made, and is not in it, they are told of as a gap.
 
 afeed must not run, and the stores that the configuration names must be empty: move
 old ones away first.  They need not be of the kinds from which the backup was made.
@@ -54,10 +53,11 @@ refuses to start on what it left.
 
 
 class _Summary(NamedTuple):
-    """What a backup has."""
+    """What a backup has; ``hidden`` are the ids of hidden items by event."""
 
     beginnings: list[Beginning]
     closing: Closing
+    hidden: dict[str, list[str]]
 
     @property
     def positions(self) -> list[tuple[str, str, str]]:
@@ -84,14 +84,16 @@ def _run(asked: argparse.Namespace, console: Console, environment: Environment) 
     try:
         # Whoever works in the folder would be surprised by what happens to its stores.
         release = hold(store.data_dir)
-        _log_to(console)
+        log_to(console)
         with Background() as background:
             if _make_sure(store, summary, background):
                 console.remark("An earlier restore of this backup had filled the archive already; going on.")
             else:
                 _fill_archive(store, asked.backup, summary, console, timestamp(environment.now()))
             console.remark("The archive has everything; filling the live log from it.")
-            epochs = background.call(lambda reactor: _fill_log(store, summary, reactor, environment.now))
+            epochs, held = background.call(
+                lambda reactor: _fill_log(store, asked.backup, summary, reactor, environment.now)
+            )
         finish(store.archive)
     finally:
         try:
@@ -105,10 +107,12 @@ def _run(asked: argparse.Namespace, console: Console, environment: Environment) 
         {
             "restored": str(asked.backup),
             "changes": total,
+            "rows": summary.closing.rows,
             "events": {
                 begun.event: {
                     "head": begun.head,
                     "changes": summary.closing.changes[begun.event],
+                    "held": held[begun.event],
                     "epoch": epochs[begun.event],
                     "parent": begun.epoch,
                     "sources": sorted(begun.positions),
@@ -123,6 +127,7 @@ def _look_through(path: Path, console: Console) -> _Summary:
     """Read the whole backup, to know that it is sound."""
     beginnings: list[Beginning] = []
     closing: Closing | None = None
+    hidden: dict[str, list[str]] = {}
     count = 0
     for part in parse(lines(path)):
         if isinstance(part, Change):
@@ -131,11 +136,15 @@ def _look_through(path: Path, console: Console) -> _Summary:
                 console.progress("checking the backup", count)
         elif isinstance(part, Beginning):
             beginnings.append(part)
+        elif isinstance(part, Row):
+            found = kept.hidden(part)
+            if found is not None:
+                hidden.setdefault(found[0], []).append(found[1])
         elif isinstance(part, Closing):
             closing = part
     if closing is None:
         raise BadBackup(f"{path} is not whole")
-    return _Summary(beginnings, closing)
+    return _Summary(beginnings, closing, hidden)
 
 
 def _make_sure(store: Store, summary: _Summary, background: Background) -> bool:
@@ -162,6 +171,12 @@ def _make_sure(store: Store, summary: _Summary, background: Background) -> bool:
         raise Refused(
             f"the archive {archive} is not empty, it has {' and '.join(full)}. A restore adds to nothing: move "
             "it away, or name another in the configuration"
+        )
+    full = [f"{count:,} rows in {table}" for table, count in sorted(found.kept.items())]
+    if full:
+        raise Refused(
+            f"organisers have worked with the archive {archive} already, it has {' and '.join(full)}. A "
+            "restore adds to nothing: move it away, or name another in the configuration"
         )
     full = [f"{head:,} changes of {event}" for event, head in sorted(heads.items()) if head]
     if full:
@@ -191,15 +206,19 @@ def _fill_archive(store: Store, path: Path, summary: _Summary, console: Console,
             if isinstance(part, Beginning):
                 event = part.event
                 archive.begin(part)
+            elif isinstance(part, Row):
+                archive.keep(part)
             elif isinstance(part, Closing) and part != summary.closing:
                 raise BadBackup(f"{path} was changed while it was read")
 
 
-async def _fill_log(store: Store, summary: _Summary, reactor: Any, now: Callable[[], float]) -> dict[str, str]:
-    """Have the live log filled from the archive, and give it the positions of sources.  The epoch of each
-    event."""
+async def _fill_log(
+    store: Store, path: Path, summary: _Summary, reactor: Any, now: Callable[[], float]
+) -> tuple[dict[str, str], dict[str, int]]:
+    """Have the live log filled from the archive, and give it the positions of sources and what it held back.
+    The epoch of each event, and how many items it holds."""
     archive = SqlArchive(store.archive, reactor, now, restoring=True)
-    log = _live_log(store, reactor, now)
+    log = live_log(store, reactor, now)
     events = [begun.event for begun in summary.beginnings]
     try:
         await archive.start()
@@ -208,20 +227,36 @@ async def _fill_log(store: Store, summary: _Summary, reactor: Any, now: Callable
             await _filled(log, summary.beginnings, reactor)
             for event, source, value in summary.positions:
                 await log.append(event, None, [], position=Position(source, value))
-            return {event: (await log.lineage(event)).epoch for event in events}
+            held = await _hold(log, path, events)
+            for event in events:
+                await _hide(log, event, summary.hidden.get(event, []))
+            return {event: (await log.lineage(event)).epoch for event in events}, held
         finally:
             await log.stop()
     finally:
         await archive.stop()
 
 
-def _live_log(store: Store, reactor: Any, now: Callable[[], float]) -> ILiveLog:
-    limits = {"window": store.window, "max_log_bytes": store.max_log_bytes}
-    if store.live_log == "embedded":
-        return EmbeddedLog(store.data_dir, reactor, now, SystemRandom(), **limits)
-    from afeed.livelog.redis import RedisLog
+async def _hide(log: ILiveLog, event: str, ids: Sequence[str]) -> None:
+    """Remove what organisers hid: the log was copied before it was asked what that is."""
+    for start in range(0, len(ids), PAGE):
+        await log.append(event, None, [Removed(id_) for id_ in ids[start : start + PAGE]])
 
-    return RedisLog(store.live_log, reactor, now, SystemRandom(), **limits)
+
+async def _hold(log: ILiveLog, path: Path, events: Sequence[str]) -> dict[str, int]:
+    """Hold back what was held back; how many items that is in each event."""
+    counts = dict.fromkeys(events, 0)
+    event = ""
+    for part in parse(lines(path)):
+        if isinstance(part, Beginning):
+            event = part.event
+        elif isinstance(part, HeldBack):
+            held = Held(part.item, part.version, part.reason, part.until)
+            await log.hold(event, [held])
+            if part.stopped:
+                await log.stop_held(event, [part.held])
+            counts[event] += 1
+    return counts
 
 
 async def _filled(log: ILiveLog, beginnings: Sequence[Beginning], reactor: Any) -> None:
@@ -235,17 +270,6 @@ async def _filled(log: ILiveLog, beginnings: Sequence[Beginning], reactor: Any) 
                     f"it ({log.check().detail}). Give the same backup again once that is mended"
                 )
             await deferLater(reactor, LOOK_S)
-
-
-def _log_to(console: Console) -> None:
-    """What the parts of afeed have to say about this goes where remarks go."""
-
-    @provider(ILogObserver)
-    def observe(event: Any) -> None:
-        if event.get("log_level") in (LogLevel.warn, LogLevel.error, LogLevel.critical):
-            console.remark(formatEvent(event))
-
-    globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False)
 
 
 COMMAND = Command(

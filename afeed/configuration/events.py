@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from afeed.configuration import credentials, values
+from afeed.configuration.filters import filters
 from afeed.configuration.problems import Wrong, quoted
-from afeed.configuration.schedules import schedule
+from afeed.configuration.schedules import attribution, schedule
 from afeed.configuration.table import Key, Surroundings, Table
 from afeed.settings import Event, FlickrSource, PushSource, ReplaySource, SourceSettings, XSource
 
@@ -31,6 +32,7 @@ _EVENT = {
     "starts": Key(date, values.day, required=True),
     "ends": Key(date, values.day, required=True),
     "hashtags": Key(str, values.hashtag, many=True, most=20),
+    "keep_media": Key(bool),
 }
 
 
@@ -45,7 +47,7 @@ def events(root: Table, around: Surroundings) -> tuple[Event, ...]:
 
 
 def _event(table: Table, around: Surroundings, lines: dict[str, int]) -> Event | None:
-    found = table.read(_EVENT, tables=("sources", "schedule"))
+    found = table.read(_EVENT, tables=("sources", "schedule", "attribution", "filters"))
     slug = found.get("slug")
     if slug in lines:
         table.wrong("slug", f"{quoted(slug)} is the slug of the event in line {lines[slug]} already")
@@ -58,9 +60,13 @@ def _event(table: Table, around: Surroundings, lines: dict[str, int]) -> Event |
         table.wrong("hashtags", "names one of them twice (upper and lower case are the same)")
     sources = _sources(table, around)
     programme = schedule(table, around)
+    weights = attribution(table)
+    kept_back, blocked = filters(table, around)
     if table.has_problems:
         return None
-    return Event(**found, sources=sources, schedule=programme)
+    return Event(
+        **found, sources=sources, schedule=programme, attribution=weights, filters=kept_back, blocked=blocked
+    )
 
 
 def _sources(event: Table, around: Surroundings) -> tuple[SourceSettings, ...]:

@@ -1,4 +1,5 @@
-"""Where an event's schedule comes from: ``[events.schedule]``."""
+"""Where an event's schedule comes from, ``[events.schedule]``, and how posts are filed under its talks,
+``[events.attribution]``."""
 
 from __future__ import annotations
 
@@ -7,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import attrs
+
 from afeed.configuration import values
 from afeed.configuration.problems import Wrong, quoted
 from afeed.configuration.table import Key, Surroundings, Table
+from afeed.core.attribution.weights import Weights
 from afeed.core.normalise.urls import web_url
 from afeed.core.schedule.formats import FORMATS
 from afeed.settings import ScheduleSettings
@@ -35,6 +39,29 @@ def schedule(event: Table, around: Surroundings) -> ScheduleSettings | None:
         event.has_problems = True
         return None
     return ScheduleSettings(**found)
+
+
+#: The most points that one piece of evidence can have, and the most minutes.
+_MOST_POINTS, _MOST_MINUTES = 100.0, 1440.0
+
+
+def attribution(event: Table) -> Weights:
+    """The weights of ``event``; those that are not there are the usual ones."""
+    if "attribution" not in event:
+        return Weights()
+    table = event.table("attribution")
+    points = values.between(0, _MOST_POINTS, "it counts points, and a post needs `threshold` of them")
+    minutes = values.between(0, _MOST_MINUTES, "it counts minutes")
+    found = table.read(
+        {
+            field.name: Key(float, minutes if field.name.endswith("_min") else points)
+            for field in attrs.fields(Weights)
+        }
+    )
+    if table.has_problems:
+        event.has_problems = True
+        return Weights()
+    return Weights(**found)
 
 
 def _file(folder: Path) -> Callable[[str], Path]:

@@ -15,9 +15,12 @@ _EVERYBODY = {
     "internal": "covers every address, so metrics and the details of health would be shown to the whole world; "
     "name your own networks' addresses",
 }
+_CROWD_WHY = "one browser opens half a dozen connections, and everybody at a venue may share one address"
 LEAST_WINDOW = 200
 _WINDOW_WHY = "one message carries up to 200 changes, and all of the window is kept in memory"
 LEAST_LOG_BYTES = 1_000_000
+LEAST_MEDIA_BYTES = 20_000_000
+_MEDIA_WHY = "one picture may have 20 MB"
 _LOG_WHY = "one change may have 100 KB, so a smaller log would soon refuse everything"
 
 
@@ -31,6 +34,7 @@ def server(table: Table, around: Surroundings) -> Server | None:
             **{key: Key(str, values.network(why), many=True) for key, why in _EVERYBODY.items()},
             "frame_ancestors": origins,
             "cors_origins": origins,
+            "max_connections_per_address": Key(int, values.between(10, 1_000_000, _CROWD_WHY)),
         }
     )
     listen = found.get("listen", Server().listen)
@@ -59,6 +63,8 @@ def store(table: Table, around: Surroundings) -> Store | None:
             "window": Key(int, values.between(LEAST_WINDOW, 1_000_000, _WINDOW_WHY)),
             "max_log_bytes": Key(int, values.between(LEAST_LOG_BYTES, 10**15, _LOG_WHY)),
             "archive": Key(str),
+            "media_dir": Key(str),
+            "max_media_bytes": Key(int, values.between(LEAST_MEDIA_BYTES, 10**15, _MEDIA_WHY)),
             **credentials.reference_keys("live_log_password"),
             **credentials.reference_keys("archive_password"),
         }
@@ -73,6 +79,8 @@ def store(table: Table, around: Surroundings) -> Store | None:
     if directory is None:
         return None
     found["data_dir"] = directory
+    if "media_dir" in found:
+        found["media_dir"] = table.checked("media_dir", stores.data_dir(around.folder), found["media_dir"])
     if log_password is not None and ("live_log" in found or "live_log" not in table):
         add = stores.live_log_with(log_password)
         found["live_log"] = table.checked("live_log", add, found.get("live_log", stores.EMBEDDED))

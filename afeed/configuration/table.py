@@ -51,12 +51,14 @@ class Key:
 
 @attrs.frozen
 class Surroundings:
-    """What checks may need beside a value: the folder where relative paths start, the environment, and which
-    accounts the file has (also those with mistakes of their own)."""
+    """What checks may need beside a value: the folder where relative paths start, the environment, which
+    accounts the file has (also those with mistakes of their own), and whether it names organisers
+    (likewise)."""
 
     folder: Path
     environ: Mapping[str, str]
     accounts: Collection[str]
+    organised: bool = False
 
 
 class Table:

@@ -19,7 +19,7 @@ from afeed.settings import Network
 
 #: The first path segments that afeed itself answers.
 RESERVED_SLUGS = frozenset(
-    ("admin", "api", "static", "healthz", "readyz", "metrics", "favicon.ico", "robots.txt")
+    ("admin", "api", "static", "healthz", "readyz", "media", "metrics", "favicon.ico", "robots.txt")
 )
 
 #: Dates beyond these are typing errors, and a few days more or less must not leave the calendar.

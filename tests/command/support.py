@@ -106,6 +106,22 @@ def read_log_file(server: AfeedServer, sql: str, *values: Any) -> list[tuple[Any
         return found
 
 
+def held_back(server: AfeedServer, what: str) -> list[list[Any]]:
+    """Let :mod:`tests.command.held_back` do ``what`` in the log; the node must not run."""
+    where = server.live_log if "://" in server.live_log else str(server.directory / "var")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.command.held_back", where, what],
+        cwd=PROJECT,
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found: list[list[Any]] = json.loads(done.stdout)
+    return found
+
+
 def set_position(server: AfeedServer, source: str, value: str) -> None:
     """As if ``source`` had read so far upstream; the node must not run."""
     if server.live_log.startswith("redis:"):

@@ -9,7 +9,8 @@ import stat
 from tests.chaos.archived import archived
 from tests.chaos.kills import Witnesses
 from tests.chaos.verdict import judge
-from tests.command.support import CommandTestCase, afeed, get_position, set_position
+from tests.command.held_back import UNTIL
+from tests.command.support import CommandTestCase, afeed, get_position, held_back, set_position
 from tests.servers.afeed import AfeedServer
 from tests.servers.process import wait_until
 
@@ -83,6 +84,25 @@ class MovingTests(CommandTestCase):
             set_position(target, "x", "later")
             self.restore(target)
             self.assertEqual(get_position(target, "x"), "2026-11-21T17:00:06Z \N{SNOWMAN}")
+
+    def test_what_is_held_back_waits_again(self) -> None:
+        for kind, other in (("files", "servers"), ("servers", "files")):
+            source, target = self.node(kind), self.node(other)
+            source.start()
+            source.push(*items(1, 3))
+            source.stop()
+            expected = [["push:a", UNTIL, False], ["push:b", UNTIL, True]]
+            self.assertEqual(held_back(source, "hold"), expected)
+            told = self.backup(source, "--force")["events"][source.slug]
+            self.assertEqual((told["held"], told["changes"]), (2, 5))
+            lines = [line for line in self.lines() if "held" in line]
+            self.assertEqual(
+                [(line["held"], line["stopped"]) for line in lines], [("push:a", False), ("push:b", True)]
+            )
+            self.assertEqual(self.restore(target)["events"][source.slug]["held"], 2)
+            self.assertEqual(held_back(target, "list"), expected)
+            target.start()
+            self.assertNotIn("a secret", str(target.changes()))
 
     def test_files_belong_to_the_owner_of_their_folder(self) -> None:
         source, target = self.node("files"), self.node("files")

@@ -13,9 +13,9 @@ from afeed.archive.bulk import filling, finish
 from afeed.command.collecting import ATTEMPTS, Collected, collect
 from afeed.command.program import Refused
 from afeed.core.backup import Beginning, Closing, Composer, Hole, Opening, parse
-from afeed.core.change import REDACTED, REMOVED, Change
+from afeed.core.change import POSTED, REDACTED, REMOVED, Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Draft, Removed
+from afeed.core.draft import RESTORED, Draft, Removed
 from afeed.livelog.taken import Moved, Taken
 from tests.archive.support import EVENT, logged
 from tests.fakes import MemoryLog, a_post
@@ -103,6 +103,15 @@ class CollectingTests(SynchronousTestCase):
         _, changes = self.collect(FakeLog(logged(drafts)))
         self.assertEqual(changes, now_of(drafts))
         self.assertNotIn(b"secret words", b"".join(self.lines))
+
+    def test_what_was_removed_and_restored_is_in_the_backup_as_it_is_now(self) -> None:
+        drafts: list[Draft] = [a_post(1, "secret words"), Removed("push:1"), a_post(1, "shown", RESTORED + "a")]
+        for archived in range(4):
+            self.archive(logged(drafts)[:archived])
+            _, changes = self.collect(FakeLog(logged(drafts), first=archived + 1))
+            self.assertEqual([change.type for change in changes], [REDACTED, REMOVED, POSTED], archived)
+            self.assertNotIn(b"secret words", b"".join(self.lines))
+            self.assertIn(b"shown", b"".join(self.lines))
 
     def test_the_log_says_where_the_event_stands(self) -> None:
         changes = now_of([a_post(n) for n in range(1, 6)])
