@@ -98,7 +98,7 @@ class _AbruptFactory(WrappingFactory[_Abrupt]):
 
 
 @implementer(IStreamClientEndpoint)
-class _AbruptEndpoint:
+class AbruptEndpoint:
     """Connects as ``endpoint`` does; what it connects closes at once."""
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
@@ -127,7 +127,7 @@ class _Endpoints:
             endpoint = wrapClientTLS(optionsForClientTLS(host, trustRoot=self._trust), endpoint)
         elif uri.scheme != b"http":
             raise SchemeNotSupported(f"unsupported scheme: {uri.scheme!r}")
-        return _AbruptEndpoint(endpoint)
+        return AbruptEndpoint(endpoint)
 
 
 @implementer(IAgent)

@@ -7,7 +7,8 @@ way for items to come in, with a name, a token and days on which it is open, rea
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -16,12 +17,14 @@ from twisted.python.failure import Failure
 
 from afeed.core.calendar import Period
 from afeed.core.change import timestamp
+from afeed.core.draft import Draft, Held
 from afeed.core.errors import BadInput, LogFull, LogUnavailable
 from afeed.core.http import Header
 from afeed.core.normalise.push import read_push
-from afeed.interfaces import ILiveLog
+from afeed.interfaces import ILiveLog, Recorded
 from afeed.metrics import Metrics
 from afeed.settings import Secret
+from afeed.sorting import Admits, Holds, Outcome, Prepare, as_it_is, everything, nothing, sorted_out
 from afeed.web.exchange import Exchange
 
 MAX_BODY = 1024 * 1024
@@ -53,12 +56,22 @@ class Push:
     """
 
     def __init__(
-        self, gates: Mapping[str, Gate], log: ILiveLog, metrics: Metrics, now: Callable[[], float]
+        self,
+        gates: Mapping[str, Gate],
+        log: ILiveLog,
+        metrics: Metrics,
+        now: Callable[[], float],
+        admits: Admits = everything,
+        holds: Holds = nothing,
+        prepare: Prepare = as_it_is,
     ) -> None:
         self._gates = gates
         self._live_log = log
         self._metrics = metrics
         self._now = now
+        self._admits = admits
+        self._holds = holds
+        self._prepare = prepare
         self._closed = False
 
     def close(self) -> None:
@@ -96,15 +109,32 @@ class Push:
             self._metrics.dropped(event, "push", "malformed", 1)
             exchange.error(400, "bad_item", str(error))
             return
-        recorded = await self._live_log.append(event, None, posted)
-        results = [
-            {"id": draft.item.id, "seq": seq, "new": new}
-            for draft, (seq, new) in zip(posted, recorded, strict=True)
-        ]
-        for result in results:
-            if result["new"]:
-                self._metrics.item(event, "push", now)
+        outcomes = await sorted_out(
+            event,
+            posted,
+            self._admits,
+            self._holds,
+            lambda _: self._metrics.dropped(event, "push", "blocked", 1),
+            lambda held: self._keep(event, held),
+            lambda some, last: self._take(event, some),
+            self._prepare,
+        )
+        results = [_result(draft.item.id, outcome) for draft, outcome in zip(posted, outcomes, strict=True)]
+        fresh = sum(outcome.recorded.new and not outcome.held for outcome in outcomes)
+        if fresh:
+            self._metrics.item(event, "push", now, fresh)
         exchange.json(201, {"results": results}, ((b"Cache-Control", b"no-store"),))
+
+    async def _keep(self, event: str, held: Sequence[Held]) -> list[bool]:
+        news = await self._live_log.hold(event, held)
+        for one, new in zip(held, news, strict=True):
+            if new:
+                self._metrics.held(event, "push", one.reason)
+        return news
+
+    async def _take(self, event: str, drafts: Sequence[Draft]) -> list[Recorded]:
+        # Where everything was held, no round trip is made for nothing.
+        return await self._live_log.append(event, None, drafts) if drafts else []
 
     def _failed(self, failure: Failure, exchange: Exchange) -> None:
         if failure.check(LogFull):
@@ -114,6 +144,14 @@ class Push:
         else:
             _log.failure("recording pushed items failed", failure)
             exchange.error(500, "internal", "this should not have happened; it has been logged")
+
+
+def _result(item_id: str, outcome: Outcome) -> dict[str, Any]:
+    """What the caller is told of one item: what is held has no number yet."""
+    seq, new = outcome.recorded
+    if outcome.held:
+        return {"id": item_id, "seq": None, "new": new, "held": True}
+    return {"id": item_id, "seq": seq, "new": new}
 
 
 def _bears(authorization: bytes | None, token: Secret) -> bool:

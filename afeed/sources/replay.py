@@ -79,6 +79,8 @@ class Replay:
         """Play until cancelled; at the end of a recording that does not loop there is silence."""
         recording = await self._loaded(sink)
         place = parse_place(await self._stored())
+        if self._settings.rewind and place.played:
+            place = Place(place.lap + 1, 0)
         player = Player(recording, self._settings.speed, self._settings.loop, place)
         while not player.done:
             wait = player.wait(self._clock.seconds())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from afeed.core.cursor import Cursor, parse_cursor
 from afeed.core.errors import BadInput
 from afeed.core.framing import MAX_CHANGES
-from afeed.core.http import bounded_number
+from afeed.core.http import bounded_number, query_members
 
 MAX_WAIT_S, DEFAULT_WAIT_S = 30, 25
+#: Ten thousand viewers at the same position ask the same.  So many questions are remembered, none of them
+#: longer than this.
+_REMEMBERED, _MEMORABLE = 1024, 256
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -39,3 +44,15 @@ def asking(members: dict[str, str], last_event_id: bytes | None = None) -> Askin
         bounded_number(members, "wait", DEFAULT_WAIT_S, 0, MAX_WAIT_S),
         bounded_number(members, "limit", MAX_CHANGES, 1, MAX_CHANGES),
     )
+
+
+def asked(query: bytes, last_event_id: bytes | None = None) -> Asking:
+    """What a query string asks for; see :func:`asking`."""
+    if len(query) + len(last_event_id or b"") > _MEMORABLE:
+        return asking(query_members(query, texts=False), last_event_id)
+    return _remembered(query, last_event_id)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(query: bytes, last_event_id: bytes | None) -> Asking:
+    return asking(query_members(query, texts=False), last_event_id)

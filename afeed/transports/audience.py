@@ -30,6 +30,9 @@ from afeed.transports.outlet import DirectOutlet, Outlet, outlet_for
 PING_S = 15
 #: A viewer that has not taken one message in this time is cut off; it comes back with its cursor.
 STALL_S = 15
+#: A viewer of whom nothing was heard at this many pings is asked for an answer, and is cut off when it has sent
+#: nothing two pings later: it is not there any more.
+PROBED_AT, LOST_AT = 2, 4
 #: How long a client is asked to wait when only the archive could serve it and does not answer.
 ARCHIVE_RETRY_MS = 5000
 
@@ -50,6 +53,8 @@ class Viewer:
         "bucket",
         "outlet",
         "position",
+        "shared",
+        "silent",
         "told",
     )
 
@@ -63,30 +68,37 @@ class Viewer:
         self._fetch_result: Deferred[None] | None = None
         self.position = 0
         self.bucket = 0
+        #: Whether others write to its transport, too.
+        self.shared = False
+        #: How many pings it was sent since it was last heard of.
+        self.silent = 0
         #: What this client knows of the channel's ``stalled``; None where that is uncertain.
         self.told: bool | None = None
 
-    def start(self, cursor: Cursor | None) -> None:
-        """Say hello, tell of a gap if there is one, and go on from ``cursor``, from the head without one."""
+    def start(self, cursor: Cursor | None, answer: bytes = b"") -> None:
+        """Say hello, tell of a gap if there is one, and go on from ``cursor``, from the head without one.
+        ``answer`` is written before anything else."""
         channel = self._audience.channel
         self._audience.enter(self)
         if not channel.ready:
+            self._transport.write(answer)
             self.dismiss(ARCHIVE_RETRY_MS)
             return
         found = Resume(channel.head, None) if cursor is None else channel.locate(cursor)
         if found is not None:
-            self._greet(found)
+            self._greet(found, answer)
             return
         assert cursor is not None
+        self._transport.write(answer)
         self._fetch(channel.seek(cursor), self._greet)
 
-    def _greet(self, found: Resume) -> None:
+    def _greet(self, found: Resume, answer: bytes = b"") -> None:
         audience = self._audience
         channel = audience.channel
         assert channel.epoch is not None
         self.position = found.seq
         self.told = channel.stalled
-        greeting = audience.encode(framing.hello(channel.epoch, found.seq, channel.stalled))
+        greeting = answer + audience.encode(framing.hello(channel.epoch, found.seq, channel.stalled))
         if found.gap is not None:
             greeting += audience.encode(framing.gap(found.gap, channel.cursor_at(found.seq)))
         if self._write(greeting):
@@ -107,19 +119,26 @@ class Viewer:
         self._hang_up()
 
     def fall_behind(self, position: int) -> None:
-        """The transport still holds something for this viewer, who has, or will have, all up to
-        ``position``."""
+        """The transport holds something for this viewer, who will have all up to ``position`` with it."""
         self.position = position
         self._behind_since = self._audience.clock.seconds()
         if isinstance(self.outlet, DirectOutlet):
             self.outlet.wait()
 
+    def share(self) -> None:
+        """From now on others write to the transport, too."""
+        self._audience.share(self)
+
     def cut_if_stalled(self, now: float) -> None:
         """End the connection of a client that has stopped reading."""
         if self._behind_since is not None and now - self._behind_since > STALL_S:
             _log.debug("cut off a viewer of {event} that stopped reading", event=self._audience.channel.event)
-            self.leave()
-            self._transport.abortConnection()
+            self.cut()
+
+    def cut(self) -> None:
+        """End the connection of a client that is of no use any more."""
+        self.leave()
+        self._transport.abortConnection()
 
     def write_live(self, data: bytes, after: int) -> bool:
         """Write what takes a live viewer to the position ``after``; False when that put it behind."""
@@ -203,7 +222,8 @@ class Audience:
     """The viewers of ``channel`` that share an encoding; ``rich`` ones get fragments with every item.
 
     ``spread`` gives each viewer who is sent away its own time to come back, in milliseconds, out of the most
-    that is allowed.  ``delivered(changes, viewers)`` is told after every message.
+    that is allowed.  ``delivered(changes, viewers)`` is told after every message.  ``probe`` is what makes a
+    client answer that is still there; empty where clients cannot.
     """
 
     def __init__(
@@ -214,6 +234,7 @@ class Audience:
         clock: IReactorTime,
         spread: Callable[[int], int],
         delivered: Callable[[int, int], None],
+        probe: bytes = b"",
     ) -> None:
         self.channel = channel
         self.encode = encode
@@ -221,11 +242,13 @@ class Audience:
         self.clock = clock
         self._spread = spread
         self._delivered = delivered
+        self._probe = probe
         self._buckets: list[dict[Viewer, None]] = [{} for _ in range(PING_S)]
         self._next_bucket = self._ticks = self._count = 0
-        # Live viewers have no position of their own: they are at the head.
-        self._direct: dict[Viewer, tuple[Any, Callable[[bytes], int]]] = {}
-        self._buffered: dict[Viewer, None] = {}
+        # Live viewers have no position of their own: they are at the head.  To the first of these nobody but
+        # the audience writes, and their transports hold nothing, or they were not here.
+        self._direct: dict[Viewer, Callable[[bytes], int]] = {}
+        self._careful: dict[Viewer, None] = {}
         channel.subscribers.append(self)
 
     def __len__(self) -> int:
@@ -243,19 +266,25 @@ class Audience:
         if self._buckets[viewer.bucket].pop(viewer, self) is None:
             self._count -= 1
             self._direct.pop(viewer, None)
-            self._buffered.pop(viewer, None)
+            self._careful.pop(viewer, None)
 
     def live(self, viewer: Viewer) -> None:
         """``viewer`` has everything up to the head."""
         outlet = viewer.outlet
-        if isinstance(outlet, DirectOutlet):
-            self._direct[viewer] = (outlet.transport, outlet.send)
+        if isinstance(outlet, DirectOutlet) and not viewer.shared:
+            self._direct[viewer] = outlet.transport.socket.send
         else:
-            self._buffered[viewer] = None
+            self._careful[viewer] = None
+
+    def share(self, viewer: Viewer) -> None:
+        """From now on others write to the transport of ``viewer``, too."""
+        viewer.shared = True
+        if self._direct.pop(viewer, None) is not None:
+            self._careful[viewer] = None
 
     def changed(self, first: int, last: int) -> None:
         """See :class:`~afeed.interfaces.ISubscriber`."""
-        if not (self._direct or self._buffered):
+        if not (self._direct or self._careful):
             return
         parts = []
         ends: list[tuple[int, int]] = []
@@ -268,53 +297,46 @@ class Audience:
             parts.append(page.data)
             size, position = size + len(page.data), page.last
             ends.append((size, position))
-        self._write_to_all(b"".join(parts), first - 1, ends)
-        self._delivered(last - first + 1, len(self._direct) + len(self._buffered))
+        self._write_to_all(b"".join(parts), ends)
+        self._delivered(last - first + 1, len(self._direct) + len(self._careful))
 
-    def _write_to_all(self, data: bytes, before: int, ends: Sequence[tuple[int, int]]) -> None:
+    def _write_to_all(self, data: bytes, ends: Sequence[tuple[int, int]]) -> None:
         """Write messages to everybody who is live.  ``ends`` has for each message where it ends in ``data`` and
-        the position of who has it; ``before`` is everybody's position now."""
+        the position of who has it."""
         size = ends[-1][0]
-        behind: list[tuple[Viewer, int | None]] = []
-        # The loop that ten thousand viewers wait for: no call but the send itself for a client that keeps up.
-        for viewer, (transport, send) in self._direct.items():
-            if transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting:
-                behind.append((viewer, None))
-                continue
+        short: dict[Callable[[bytes], int], int] = {}
+        # The loop that ten thousand viewers wait for.  It looks at nothing but the sockets and what ``send``
+        # returns: whatever else it touched would have to come from memory, ten thousand times.
+        for send in self._direct.values():
             try:
                 sent = send(data)
-            except BlockingIOError:
+            except OSError:  # full, or broken: the transport meets the same error, and ends the connection
                 sent = 0
-            except OSError:
-                sent = 0  # the transport meets the same error when it tries, and ends the connection
             if sent != size:
-                behind.append((viewer, sent))
-        for viewer, taken in behind:
-            del self._direct[viewer]
-            if taken is None:
-                viewer.fall_behind(before)
-            else:
-                # The message it is in has to be completed; those after it are not held for this viewer.
-                end, position = next(found for found in ends if found[0] > taken)
-                viewer.outlet.transport.write(data[taken:end])
-                viewer.fall_behind(position)
-        for viewer in tuple(self._buffered):
+                short[send] = sent
+        for viewer in [viewer for viewer, send in self._direct.items() if send in short] if short else ():
+            sent = short[self._direct.pop(viewer)]
+            # The message it is in has to be completed; those after it are not held for this viewer.
+            end, position = next(found for found in ends if found[0] > sent)
+            viewer.outlet.transport.write(data[sent:end])
+            viewer.fall_behind(position)
+        for viewer in tuple(self._careful):
             self._write_each(viewer, data, ends)
 
     def _write_each(self, viewer: Viewer, data: bytes, ends: Sequence[tuple[int, int]]) -> None:
-        """Write messages to a viewer whose transport takes everything, and holds what it cannot send: no more
-        than the message that filled it."""
+        """Write messages to a viewer one by one, so that its transport holds no more than the message that
+        filled it."""
         start = 0
         for end, position in ends:
             if not viewer.write_live(data[start:end], position):
-                self._buffered.pop(viewer, None)
+                self._careful.pop(viewer, None)
                 return
             start = end
 
     def _all_behind(self, position: int) -> None:
-        viewers = [*self._direct, *self._buffered]
+        viewers = [*self._direct, *self._careful]
         self._direct.clear()
-        self._buffered.clear()
+        self._careful.clear()
         for viewer in viewers:
             viewer.position = position
             viewer._drained()
@@ -322,17 +344,18 @@ class Audience:
     def stalled(self) -> None:
         """See :class:`~afeed.interfaces.ISubscriber`.  Who is behind is not disturbed, but told once it
         has caught up."""
-        live = [*self._direct, *self._buffered]
+        live = [*self._direct, *self._careful]
         if not live:
             return
         stalled, head = self.channel.stalled, self.channel.head
         ping = self.encode(framing.ping(self.channel.cursor, stalled))
-        self._write_to_all(ping, head, [(len(ping), head)])
+        self._write_to_all(ping, [(len(ping), head)])
         for viewer in live:
-            viewer.told = stalled if viewer in self._direct or viewer in self._buffered else None
+            viewer.told = stalled if viewer in self._direct or viewer in self._careful else None
 
     def tick(self) -> None:
-        """Once a second: ping a fifteenth of the viewers, cut off those of them that stopped reading."""
+        """Once a second: ping a fifteenth of the viewers, cut off those of them that stopped reading or do not
+        answer."""
         bucket = self._buckets[self._ticks % PING_S]
         self._ticks += 1
         now = self.clock.seconds()
@@ -341,12 +364,15 @@ class Audience:
         ping = self.encode(framing.ping(self.channel.cursor, self.channel.stalled or None))
         head = self.channel.head
         for viewer in tuple(bucket):
-            if viewer in self._direct or viewer in self._buffered:
-                if not viewer.write_live(ping, head):
-                    self._direct.pop(viewer, None)
-                    self._buffered.pop(viewer, None)
-            else:
+            if viewer not in self._direct and viewer not in self._careful:
                 viewer.cut_if_stalled(now)
+                continue
+            viewer.silent += 1
+            if self._probe and viewer.silent >= LOST_AT:
+                viewer.cut()
+            elif not viewer.write_live(ping + self._probe if viewer.silent == PROBED_AT else ping, head):
+                self._direct.pop(viewer, None)
+                self._careful.pop(viewer, None)
 
     def ended(self, retry_ms: int) -> None:
         """See :class:`~afeed.interfaces.ISubscriber`."""

@@ -29,11 +29,43 @@ RETRY: Header = (b"Retry-After", b"5")
 #: The longest that a poll waits, in seconds, while nothing new can be shown: whoever asks hears soon that this
 #: is over, also where a cache or another node answers.
 STALLED_WAIT_S = 4
+#: Ready answers are kept until they take this much together.
+_READY_BYTES = 4 * 1024 * 1024
 
 _log = Logger()
 
 #: (after, limit, rich): what makes two polls the same question.
-_Question = tuple[int, int, bool]
+Question = tuple[int, int, bool]
+
+
+class _Ready:
+    """Complete answers of ``channel``, made once for all who ask the same within a second."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._as_of: tuple[object, ...] = ()
+        self._bytes = 0
+        self._responses: dict[tuple[Question, tuple[Header, ...]], bytes] = {}
+
+    def response(
+        self, question: Question, extra: tuple[Header, ...], common: tuple[Header, ...]
+    ) -> bytes | None:
+        """The answer with these headers besides its own, on a connection that goes on; None when the changes
+        are older than the window."""
+        channel = self._channel
+        as_of = (channel.epoch, channel.head, channel.stalled, common)
+        if as_of != self._as_of or self._bytes > _READY_BYTES:
+            self._responses.clear()
+            self._as_of, self._bytes = as_of, 0
+        found = self._responses.get((question, extra))
+        if found is None:
+            body = channel.updates(question[0], question[1], None, question[2])
+            if body is None:
+                return None
+            head = response_head(200, (*_HEADERS, *extra, *common), len(body), False)
+            found = self._responses[question, extra] = head + body
+            self._bytes += len(found)
+        return found
 
 
 @implementer(ISubscriber)
@@ -53,9 +85,10 @@ class Polls:
         self._clock = clock
         self._spread = spread
         self._delivered = delivered
-        self._parked: dict[_Question, dict[Exchange, tuple[Header, ...]]] = {}
-        self._question_of: dict[Exchange, _Question] = {}
+        self._parked: dict[Question, dict[Exchange, tuple[Header, ...]]] = {}
+        self._question_of: dict[Exchange, Question] = {}
         self._deadlines: Wheel[Exchange] = Wheel()
+        self._ready = _Ready(channel)
         channel.subscribers.append(self)
 
     def __len__(self) -> int:
@@ -92,6 +125,12 @@ class Polls:
     def _answer(
         self, exchange: Exchange, after: int, limit: int, gap: Gap | None, rich: bool, extra: tuple[Header, ...]
     ) -> None:
+        connection = exchange.connection
+        if gap is None and exchange.method == b"GET" and not connection.closing:
+            response = self._ready.response((after, limit, rich), extra, connection.common)
+            assert response is not None
+            exchange.respond_ready(response)
+            return
         body = self._channel.updates(after, limit, gap, rich)
         assert body is not None
         exchange.respond(200, (*_HEADERS, *extra), body)
@@ -134,7 +173,7 @@ class Polls:
 
     # -- waiting
 
-    def _park(self, exchange: Exchange, question: _Question, wait: int, extra: tuple[Header, ...]) -> None:
+    def _park(self, exchange: Exchange, question: Question, wait: int, extra: tuple[Header, ...]) -> None:
         self._parked.setdefault(question, {})[exchange] = extra
         self._question_of[exchange] = question
         # A deadline is noticed up to two seconds late, by the wheel's slots and the sweep between them, and
@@ -167,44 +206,28 @@ class Polls:
     def _answer_all(self) -> None:
         broken: list[Failure] = []
         for question in tuple(self._parked):
-            body = self._body(question)
-            ready: dict[tuple[Header, ...], bytes] = {}
             for exchange in tuple(self._parked.get(question, ())):
                 if exchange in self._question_of:
-                    self._answer_parked(exchange, question, body, ready, broken)
+                    self._answer_parked(exchange, question, broken)
+        self._tell_of(broken)
+
+    def _tell_of(self, broken: list[Failure]) -> None:
         for failure in broken[:1]:  # they break all alike
             _log.failure(
                 "{event}: answering {count} polls failed", failure, event=self._channel.event, count=len(broken)
             )
 
-    def _body(self, question: _Question) -> bytes | None:
-        """The answer to ``question``; None when it has to be made for each who asks."""
-        after, limit, rich = question
-        try:
-            return self._channel.updates(after, limit, None, rich)
-        except Exception:  # it is tried for each who asks, and told there
-            return None
-
-    def _answer_parked(
-        self,
-        exchange: Exchange,
-        question: _Question,
-        body: bytes | None,
-        ready: dict[tuple[Header, ...], bytes],
-        broken: list[Failure],
-    ) -> None:
+    def _answer_parked(self, exchange: Exchange, question: Question, broken: list[Failure]) -> None:
         """Answer one who waits; whatever goes wrong with it is added to ``broken`` and ends there."""
-        after, limit, rich = question
         extra = self._unpark(exchange)
         try:
-            if body is None or exchange.connection.closing:
-                self._answer_again(exchange, after, limit, rich, extra)
-                return
-            response = ready.get(extra)
+            connection = exchange.connection
+            closing = connection.closing
+            response = None if closing else self._ready.response(question, extra, connection.common)
             if response is None:
-                head = response_head(200, (*_HEADERS, *extra, *exchange.connection.common), len(body), False)
-                response = ready[extra] = head + body
-            exchange.respond_ready(response)
+                self._answer_again(exchange, *question, extra)
+            else:
+                exchange.respond_ready(response)
         except Exception:
             broken.append(Failure())
             self._give_up(exchange, extra)
@@ -229,8 +252,10 @@ class Polls:
 
     def tick(self) -> None:
         """Once a second: answer those whose time is over."""
+        broken: list[Failure] = []
         for exchange in self._deadlines.expired(self._clock.seconds()):
-            self._time_is_over(exchange)
+            self._answer_parked(exchange, self._question_of[exchange], broken)
+        self._tell_of(broken)
 
     def _time_is_over(self, exchange: Exchange) -> None:
         after, limit, rich = self._question_of[exchange]

@@ -1,8 +1,6 @@
 """Writing to one client: straight to the socket while it keeps up, and never more than one message ahead.
 
-``transport.write`` defers every write to the next turn of the reactor and changes the epoll set twice for
-it.  For a client that reads, the kernel has room and none of that is needed, so :class:`DirectOutlet` calls
-``socket.send`` as long as the transport's own buffers are empty.  What the kernel does not take goes through
+For a client that reads, the kernel has room (see :mod:`afeed.web.direct`).  What it does not take goes through
 the transport, and then nothing is written until that has drained: a slow client costs one message of memory,
 and its place in the log is all that has to be remembered.
 """
@@ -13,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IPullProducer, IPushProducer
-from twisted.internet.tcp import Connection
 from zope.interface import implementer
+
+from afeed.web.direct import is_direct, send_directly
 
 
 @implementer(IPullProducer)
@@ -22,28 +21,19 @@ class DirectOutlet:
     """For a plain TCP (or Unix socket) connection.  ``drained`` is called when a write that returned False is
     out."""
 
-    __slots__ = ("_arming", "_waiting", "drained", "send", "transport")
+    __slots__ = ("_arming", "_waiting", "drained", "transport")
 
     def __init__(self, transport: Any, drained: Callable[[], None]) -> None:
         self.transport = transport
-        self.send: Callable[[bytes], int] = transport.socket.send
         self.drained = drained
         self._arming = self._waiting = False
 
     def write(self, data: bytes) -> bool:
         """True when the kernel has taken all of ``data``; otherwise wait for ``drained``."""
-        transport = self.transport
-        sent = 0
-        if not (transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting):
-            try:
-                sent = self.send(data)
-            except BlockingIOError:
-                pass
-            except OSError:
-                sent = 0  # the transport's own write meets the same error and ends the connection properly
-            if sent == len(data):
-                return True
-        transport.write(data[sent:] if sent else data)
+        sent = send_directly(self.transport, data)
+        if sent == len(data):
+            return True
+        self.transport.write(data[sent:] if sent else data)
         self.wait()
         return False
 
@@ -75,8 +65,6 @@ class BufferedOutlet:
     """For any other transport (TLS): its own limit decides when the client is behind."""
 
     __slots__ = ("_paused", "_released", "drained", "transport")
-
-    send = None
 
     def __init__(self, transport: Any, drained: Callable[[], None]) -> None:
         self.transport = transport
@@ -112,6 +100,6 @@ Outlet = DirectOutlet | BufferedOutlet
 
 def outlet_for(transport: Any, drained: Callable[[], None]) -> Outlet:
     """The quickest outlet that is safe for ``transport``."""
-    if isinstance(transport, Connection) and not getattr(transport, "TLS", False):
+    if is_direct(transport):
         return DirectOutlet(transport, drained)
     return BufferedOutlet(transport, drained)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from twisted.internet.protocol import Protocol
-
 from afeed.core.errors import BadCursor, BadInput
 from afeed.core.http import Header, Names
+from afeed.core.websocket import is_key
 from afeed.sources.push import MAX_BODY, Push
-from afeed.transports.asking import Asking, asking
+from afeed.transports.asking import Asking, asked
 from afeed.transports.longpoll import RETRY
 from afeed.transports.sse import open_stream
 from afeed.transports.stage import SSE, WEBSOCKET, Stage
-from afeed.transports.websocket import FeedSocket
+from afeed.transports.websocket import FeedSocket, NewSocket
 from afeed.web.exchange import Exchange
 
 MAX_PAGE_BODY = 64 * 1024
+
+#: What answers one of the hot paths of an event.
+_Hot = Callable[[Exchange, Stage], None]
 
 
 class Routes:
@@ -31,20 +33,24 @@ class Routes:
         stages: Mapping[str, Stage],
         push: Push,
         pages: Callable[[Exchange], None],
-        new_socket: Callable[[], FeedSocket],
+        new_socket: NewSocket,
         names: Names,
     ) -> None:
-        self._stages = {slug.encode("ascii"): stage for slug, stage in stages.items()}
         self._push = push
         self._plain: dict[bytes, Callable[[Exchange], None]] = {}
         self._pages = pages
         self._new_socket = new_socket
         self._names = names
-        self._hot: dict[bytes, Callable[[Exchange, Stage], None]] = {
+        self._hot: dict[bytes, _Hot] = {
             b"updates": self._updates,
             b"stream": self._stream,
             b"ws": self._no_socket,
             b"items": self._items,
+        }
+        self._routes: dict[bytes, tuple[Stage, _Hot]] = {
+            b"/%b/%b" % (slug.encode("ascii"), name): (stage, hot)
+            for slug, stage in stages.items()
+            for name, hot in self._hot.items()
         }
         self._stopping = False
 
@@ -83,13 +89,14 @@ class Routes:
         else:
             hot(exchange, stage)
 
-    def _find(self, path: bytes) -> tuple[Stage | None, Callable[[Exchange, Stage], None] | None]:
+    def _find(self, path: bytes) -> tuple[Stage | None, _Hot | None]:
+        found = self._routes.get(path)
+        if found is not None:
+            return found
         parts = path.split(b"/")
-        if len(parts) != 3:
-            return None, None
-        return self._stages.get(parts[1]), self._hot.get(parts[2])
+        return None, self._hot.get(parts[2]) if len(parts) == 3 else None
 
-    def upgrade(self, exchange: Exchange) -> Protocol | None:
+    def upgrade(self, exchange: Exchange) -> FeedSocket | None:
         """See :class:`afeed.web.front.Router`."""
         stage, hot = self._find(exchange.path)
         if stage is None or hot != self._no_socket:
@@ -98,23 +105,22 @@ class Routes:
         if not self._names.may_connect(exchange.header(b"origin")):
             exchange.error(403, "wrong_origin", "pages of other sites may not open WebSockets here")
             return None
-        if not exchange.header(b"sec-websocket-key") or exchange.header(b"sec-websocket-version") != b"13":
+        key = exchange.header(b"sec-websocket-key")
+        known = exchange.version == b"1.1" and exchange.header(b"sec-websocket-version") == b"13"
+        if key is None or not is_key(key) or not known:
             version = ((b"Sec-WebSocket-Version", b"13"),)
             exchange.error(400, "bad_handshake", "this is no handshake of WebSocket version 13", version)
             return None
-        protocol = self._new_socket()
         try:
-            asked = asking(exchange.members())
+            found = asked(exchange.query)
         except BadCursor:
-            protocol.attend(None, None)
-            return protocol
+            return self._new_socket(key, None, None)
         except BadInput as error:
             exchange.error(400, "bad_request", str(error))
             return None
         if not self._ready(exchange, stage):
             return None
-        protocol.attend(stage.audiences[WEBSOCKET, asked.rich], asked.cursor)
-        return protocol
+        return self._new_socket(key, stage.audiences[WEBSOCKET, found.rich], found.cursor)
 
     # -- hot paths
 
@@ -124,13 +130,13 @@ class Routes:
             exchange.error(405, "method_not_allowed", "this is only read", ((b"Allow", b"GET, HEAD"),))
             return None
         try:
-            asked = asking(exchange.members(), last_event_id)
+            found = asked(exchange.query, last_event_id)
         except BadCursor as error:
             exchange.error(400, "bad_cursor", str(error), self._shared(exchange))
         except BadInput as error:
             exchange.error(400, "bad_request", str(error), self._shared(exchange))
         else:
-            return asked if self._ready(exchange, stage) else None
+            return found if self._ready(exchange, stage) else None
         return None
 
     def _ready(self, exchange: Exchange, stage: Stage) -> bool:
@@ -145,14 +151,14 @@ class Routes:
         return True
 
     def _updates(self, exchange: Exchange, stage: Stage) -> None:
-        asked = self._asked(exchange, stage)
-        if asked is not None:
-            stage.polls.handle(exchange, asked, self._shared(exchange))
+        found = self._asked(exchange, stage)
+        if found is not None:
+            stage.polls.handle(exchange, found, self._shared(exchange))
 
     def _stream(self, exchange: Exchange, stage: Stage) -> None:
-        asked = self._asked(exchange, stage, exchange.header(b"last-event-id"))
-        if asked is not None:
-            open_stream(exchange, stage.audiences[SSE, asked.rich], asked.cursor, self._shared(exchange))
+        found = self._asked(exchange, stage, exchange.header(b"last-event-id"))
+        if found is not None:
+            open_stream(exchange, stage.audiences[SSE, found.rich], found.cursor, self._shared(exchange))
 
     def _items(self, exchange: Exchange, stage: Stage) -> None:
         self._push.handle(exchange, stage.channel.event)

@@ -26,11 +26,17 @@ def open_stream(
     connection = exchange.connection
     transport = connection.transport
     connection.take_over()
-    transport.write(response_head(200, (*_HEADERS, *extra, *connection.common), None, True))
+    head = response_head(200, (*_HEADERS, *extra, *connection.common), None, True)
     if exchange.method == b"HEAD":
+        transport.write(head)
         connection.close()
         return
     viewer = Viewer(audience, transport, connection.close)
+
+    def hurry() -> None:
+        viewer.leave()
+        connection.close()
+
     exchange.gone = viewer.leave
-    exchange.hurry = connection.close
-    viewer.start(cursor)
+    exchange.hurry = hurry
+    viewer.start(cursor, head)

@@ -11,12 +11,15 @@ from twisted.logger import Logger
 from afeed.channel import Channel
 from afeed.core.change import seconds
 from afeed.core.framing import server_sent_event, websocket_frame
+from afeed.core.websocket import PING
 from afeed.metrics import Metrics
 from afeed.transports.audience import Audience
 from afeed.transports.longpoll import Polls
 
 WEBSOCKET, SSE, POLL = "websocket", "sse", "poll"
 _ENCODINGS = {WEBSOCKET: websocket_frame, SSE: server_sent_event}
+#: What makes a client that is there answer.
+_PROBES = {WEBSOCKET: PING, SSE: b""}
 
 _log = Logger()
 
@@ -38,7 +41,9 @@ class Stage:
         self.channel = channel
         self.polls = Polls(channel, clock, spread, delivered(POLL))
         self.audiences = {
-            (transport, rich): Audience(channel, encode, rich, clock, spread, delivered(transport))
+            (transport, rich): Audience(
+                channel, encode, rich, clock, spread, delivered(transport), _PROBES[transport]
+            )
             for transport, encode in _ENCODINGS.items()
             for rich in (False, True)
         }

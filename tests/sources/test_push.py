@@ -11,7 +11,10 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.errors import LogFull, LogUnavailable
+from afeed.core.filters import Filters
 from afeed.interfaces import Recorded
+from afeed.organisers.filtering import Rules
+from tests.web.samples import make_event
 from tests.web.serving import OPEN, TOKEN, Answer, House, request
 
 JSON, NDJSON = "Content-Type: application/json", "Content-Type: application/x-ndjson"
@@ -219,3 +222,47 @@ class PushTests(SynchronousTestCase):
         durable.callback([Recorded(1, True)])
         self.assertIn('afeed_items_total{event="e",source="push"} 1.0', self.house.metrics.text().decode())
         self.assertTrue(self.house.nobody_is_left())
+
+
+class HoldingTests(SynchronousTestCase):
+    """Where organisers want to see some of it first."""
+
+    def setUp(self) -> None:
+        self.house = House()
+        rules = Rules([make_event("e", filters=Filters(muted=("bad",)))], lambda: self.house.now)
+        self.house.push._holds = rules.holds
+
+    def push(self, *items: object) -> list[dict[str, Any]]:
+        body = json.dumps(items).encode()
+        answer = self.house.ask("/e/items", BEARER, JSON, method="POST", body=body)
+        self.assertEqual(answer.status, 201)
+        results: list[dict[str, Any]] = answer.json["results"]
+        return results
+
+    def test_the_caller_is_told_what_is_held_and_what_is_shown(self) -> None:
+        bad, fine = {"id": "1", "text": "so BAD"}, {"id": "2", "text": "fine"}
+        self.assertEqual(
+            self.push(bad, fine),
+            [
+                {"id": "push:1", "seq": None, "new": True, "held": True},
+                {"id": "push:2", "seq": 1, "new": True},
+            ],
+        )
+        self.assertEqual(self.push(bad), [{"id": "push:1", "seq": None, "new": False, "held": True}])
+        text = self.house.metrics.text().decode()
+        self.assertIn('afeed_items_total{event="e",source="push"} 1.0', text)
+        self.assertIn('afeed_held_total{event="e",reason="muted",source="push"} 1.0', text)
+
+    def test_it_is_nowhere_to_be_seen_until_it_is_released(self) -> None:
+        viewer = self.house.call(request("/e/updates?since=0"))
+        self.push({"id": "1", "text": "bad"})
+        self.assertEqual(viewer.received, b"")
+        self.house.log.release("e", ["push:1"])
+        (change,) = viewer.answer.json["changes"]
+        self.assertEqual((change["seq"], change["type"], change["item"]["text"]), (1, "item.posted", "bad"))
+
+    def test_while_the_log_is_away_the_caller_comes_again(self) -> None:
+        self.house.log.fault = LogUnavailable("away")
+        body = json.dumps({"id": "1", "text": "bad"}).encode()
+        answer = self.house.ask("/e/items", BEARER, JSON, method="POST", body=body)
+        self.assertEqual((answer.status, answer.error), (503, "log_unavailable"))

@@ -74,6 +74,7 @@ class ReplayTests(SynchronousTestCase):
         *lines: bytes,
         speed: float = 1.0,
         loop: bool = False,
+        rewind: bool = False,
         position: Callable[[], Deferred[str | None]] | None = None,
         **options: Any,
     ) -> Replay:
@@ -82,7 +83,7 @@ class ReplayTests(SynchronousTestCase):
             self.file.write_bytes(b"".join(lines))
         replay = Replay(
             "conf",
-            ReplaySource(file=self.file, speed=speed, loop=loop),
+            ReplaySource(file=self.file, speed=speed, loop=loop, rewind=rewind),
             self.clock,
             lambda: NOW + self.clock.seconds(),
             position=position or (lambda: self.log.position("conf", "replay:conf")),
@@ -245,6 +246,14 @@ class ReplayTests(SynchronousTestCase):
         self.pass_time(5.25)
         self.assertEqual(self.ids, ["push:1"])
         self.assertEqual(replay.check().state, "ok")
+
+    def test_one_that_rewinds_begins_a_new_round_after_a_restart(self) -> None:
+        self.start(*posts(0, 1, 60), rewind=True)
+        self.pass_time(2)
+        self.stop()
+        self.start(rewind=True)
+        self.pass_time(2)
+        self.assertEqual(self.ids, ["push:0", "push:1", "push:0~1", "push:1~1"])
 
     def test_the_check_says_how_far_it_is(self) -> None:
         replay = self.start(*posts(0, 60))

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.cursor import Cursor
 from afeed.core.errors import BadCursor, BadInput
-from afeed.transports.asking import DEFAULT_WAIT_S, MAX_WAIT_S, Asking, asking
+from afeed.transports.asking import DEFAULT_WAIT_S, MAX_WAIT_S, Asking, asked, asking
 
 
 class AskingTests(SynchronousTestCase):
@@ -56,3 +56,15 @@ class AskingTests(SynchronousTestCase):
 
     def test_render_is_html_or_nothing(self) -> None:
         self.assertRaises(BadInput, asking, {"render": "json"})
+
+
+class QueryTests(SynchronousTestCase):
+    def test_the_same_question_again(self) -> None:
+        for _ in range(2):
+            self.assertEqual(asked(b"since=k3f9:42&wait=7"), asking({"since": "k3f9:42", "wait": "7"}))
+            self.assertEqual(asked(b"since=k3f9:42", b"k3f9:43").cursor, Cursor("k3f9", 43))
+            self.assertRaises(BadCursor, asked, b"since=")
+            self.assertRaises(BadInput, asked, b"wait=x")
+
+    def test_a_long_question(self) -> None:
+        self.assertEqual(asked(b"other=" + b"x" * 1000 + b"&wait=7").wait, 7)

@@ -15,7 +15,7 @@ from afeed.core.cursor import Cursor
 from afeed.core.draft import Removed
 from afeed.core.errors import ArchiveUnavailable
 from afeed.hub import Hub
-from afeed.transports.audience import PING_S, STALL_S, Audience, Viewer
+from afeed.transports.audience import LOST_AT, PING_S, PROBED_AT, STALL_S, Audience, Viewer
 from afeed.transports.outlet import DirectOutlet
 from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
 from tests.transports.test_outlet import FakeTransport
@@ -163,6 +163,45 @@ class AudienceTests(SynchronousTestCase):
         for pipe in pipes:
             self.assertEqual(pipe.types(), ["hello", "changes", "ping"])
             self.assertEqual(pipe.messages()[-1]["cursor"], "e1:1")
+
+    def probed(self, answers: bool) -> Pipe:
+        """A viewer of an audience whose clients can be asked for an answer, after some minutes."""
+        hall = self.hall
+        audience = Audience(
+            hall.channel, line, False, hall.clock, lambda most: most, lambda *_: None, b'{"type":"probe"}\n'
+        )
+        pipe = Pipe()
+        viewer = Viewer(audience, pipe, pipe.loseConnection)
+        viewer.start(None)
+        heard = 0
+        for _ in range(20 * PING_S):
+            hall.clock.advance(1)
+            audience.tick()
+            pipe.drain()
+            if answers and pipe.types().count("probe") > heard:
+                heard += 1
+                viewer.silent = 0  # as its transport does when anything comes
+        return pipe
+
+    def test_a_quiet_viewer_is_asked_now_and_then_and_stays_when_it_answers(self) -> None:
+        pipe = self.probed(answers=True)
+        self.assertTrue(pipe.open)
+        self.assertEqual(pipe.types().count("probe"), 20 // PROBED_AT)
+        self.assertEqual(pipe.types().count("ping"), 20)
+
+    def test_a_viewer_that_does_not_answer_is_cut_off(self) -> None:
+        pipe = self.probed(answers=False)
+        self.assertFalse(pipe.open)
+        self.assertEqual(pipe.types().count("probe"), 1)
+        self.assertEqual(pipe.types().count("ping"), LOST_AT - 1)
+
+    def test_who_cannot_answer_is_never_asked(self) -> None:
+        pipe = self.hall.watch()
+        for _ in range(20 * PING_S):
+            self.hall.clock.advance(1)
+            self.hall.audience.tick()
+        self.assertTrue(pipe.open)
+        self.assertEqual(pipe.types().count("ping"), 20)
 
     def test_a_viewer_that_left_is_written_to_no_more(self) -> None:
         pipe = self.hall.watch()

@@ -76,6 +76,7 @@ class FakeTransport:
         self.dataBuffer = b""
         self._tempDataBuffer: list[bytes] = []
         self.disconnecting = False
+        self.connected = True
         self.producer: Any = None
 
     def write(self, data: bytes) -> None:
@@ -358,7 +359,7 @@ class EncryptedTests(TestCase):
         await wire.until(lambda: b'"hello"' in wire.received, self.reactor)
         wire.transport.pauseProducing()
         (audience,) = (a for a in live.house.stages.of["e"].audiences.values() if len(a))
-        while audience._buffered:
+        while audience._careful:
             live.house.post(100, "x" * 1000)
             await turn(self.reactor)
         live.house.post(100, "x" * 1000)
@@ -368,7 +369,7 @@ class EncryptedTests(TestCase):
         await wire.until(lambda: last in wire.received, self.reactor)
         await wire.until(lambda: _seqs(wire.received)[-1:] == [total], self.reactor)
         self.assertEqual(_seqs(wire.received), list(range(1, total + 1)))
-        await eventually(self.reactor, lambda: bool(audience._buffered))
+        await eventually(self.reactor, lambda: bool(audience._careful))
 
 
 def _seqs(received: bytes) -> list[int]:

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.settings import Server
 from afeed.transports.audience import PING_S
-from afeed.web.front import IDLE_S
+from afeed.web.connection import IDLE_S
 from tests.web.serving import Caller, House, request
 
 

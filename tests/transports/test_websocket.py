@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from afeed.settings import Server
 from afeed.transports.audience import PING_S
-from afeed.transports.websocket import LAST_WORDS_S, MAX_INCOMING, MAX_PINGS
+from afeed.transports.websocket import LAST_WORDS_S, MAX_INCOMING, MAX_PINGS, Conversation
 from tests.transports.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, after_handshake, frame
 from tests.web.serving import UPGRADE, Caller, House, LiveHouse, eventually, request
 
@@ -238,6 +238,26 @@ class MisbehaviourTests(SocketCase):
         self.assertEqual(self.close_code(caller), 1000)
         self.assertTrue(caller.closed)
 
+    def test_who_only_listens_and_leaves_needs_no_autobahn(self) -> None:
+        made: list[Conversation] = []
+        self.patch(Conversation, "begin", lambda conversation, socket: made.append(conversation))
+        caller = self.open()
+        self.house.pass_time(3 * PING_S)
+        caller.send(frame(PONG) + frame(PONG, b"x") + frame(CLOSE, b"\x03\xe9"))
+        self.assertEqual(self.close_code(caller), 1001)
+        self.assertTrue(caller.closed)
+        self.house.post()
+        self.assertEqual(self.close_code(caller), 1001)
+        caller.leave()
+        self.assertTrue(self.house.nobody_is_left())
+        self.assertEqual(made, [])
+
+    def test_a_goodbye_is_agreed_to_behind_pongs(self) -> None:
+        caller = self.open()
+        self.house.hub.stop()
+        caller.send(frame(PONG) + frame(CLOSE, b"\x03\xe9"))
+        self.assertTrue(caller.closed)
+
     def test_a_slow_reader_has_time_to_read_the_goodbye(self) -> None:
         caller = self.open()
         self.house.hub.stop()
@@ -350,3 +370,24 @@ class OrdinaryClientTests(TestCase):
         pongs = [f.payload for f in found if f.opcode == PONG]
         self.assertEqual(pongs, [b"%d" % number for number in range(len(pongs))])
         self.assertEqual({f.opcode for f in found}, {TEXT, PONG})
+
+    async def test_a_change_does_not_overtake_a_pong_that_waits_to_be_written(self) -> None:
+        from twisted.internet import reactor
+
+        live = await LiveHouse(reactor).open()
+        self.addCleanup(lambda: Deferred.fromCoroutine(live.close()))
+        answer_ping = Conversation.onPing
+
+        def answer_and_post(conversation: Conversation, payload: bytes) -> None:
+            answer_ping(conversation, payload)  # the transport writes it in its next turn
+            live.house.post()
+
+        self.patch(Conversation, "onPing", answer_and_post)
+        wire = await live.connect(request("/e/ws", *UPGRADE))
+        await wire.until(lambda: b'"hello"' in wire.received, reactor)
+        for number in range(1, 4):
+            wire.send(frame(PING, b"%d" % number))
+            last = f'"cursor":"e1:{number}"'.encode()
+            await wire.until(lambda last=last: last in wire.received, reactor)
+        opcodes = [found.opcode for found in after_handshake(wire.received)]
+        self.assertEqual(opcodes, [TEXT, PONG, TEXT, PONG, TEXT, PONG, TEXT])
