@@ -21,16 +21,18 @@ def answer(
     content_type: bytes,
     tag: str,
     cache: bytes,
+    vary: bytes = b"Accept-Encoding",
 ) -> bytes:
     """Set the headers for ``body`` and return what to send: ``gzipped`` where the client takes it, nothing
     when it has it already (304).
 
-    The tag is weak, as both forms share it (RFC 9110, section 8.8.3).
+    ``vary`` names the headers of a request that the answer depends on.  The tag is weak, as both forms share it
+    (RFC 9110, section 8.8.3).
     """
     etag = b'W/"%s"' % tag.encode("ascii")
     request.setHeader(b"etag", etag)
     request.setHeader(b"cache-control", cache)
-    request.setHeader(b"vary", b"Accept-Encoding")
+    request.setHeader(b"vary", vary)
     if _has(request, etag):
         request.setResponseCode(http.NOT_MODIFIED)
         return b""

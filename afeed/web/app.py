@@ -3,18 +3,21 @@
 ::
 
     GET /                     the events
-    GET /<slug>               the live page; ?before=<seq> pages back
+    GET /<slug>               the live page; ?before=<seq> pages back, ?talk= and ?room= follow those
     GET /<slug>/wall          the projector view
+    GET /<slug>/schedule      and the other pages of the conversation (:mod:`afeed.web.conversation`)
+    GET /<slug>/qr.svg        the address of the live page, for cameras
     GET /static/<path>        scripts, styles, the demo's photos
     GET /favicon.ico  GET /robots.txt
+
+A page is in the language that ``?lang=`` asks for, or else in the one that the browser prefers.
 
 Everything else under an event (``updates``, ``stream``, ``ws``, ``items``) is answered before a request gets
 here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,23 +25,30 @@ from klein import Klein
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import IResource
 from twisted.web.server import Request
-from werkzeug.exceptions import HTTPException, NotFound
-from zope.interface import implementer
+from werkzeug.exceptions import Gone, HTTPException, NotFound
 
-from afeed.core.cursor import MAX_SEQ
+from afeed.archive.reading import Reading
 from afeed.core.errors import ArchiveUnavailable, BadInput, LogUnavailable
 from afeed.interfaces import IFeed
 from afeed.settings import Event, Server
 from afeed.web.answers import HTML, JSON, answer
 from afeed.web.assets import Asset, Assets, packaged
+from afeed.web.conversation import Conversation, Removals, add_routes, before_of
+from afeed.web.conversation_pages import ConversationRenderer
+from afeed.web.entrance import Entrance, reader_of, send
 from afeed.web.fragments import Fragments
 from afeed.web.headers import security_headers
-from afeed.web.pages import PAGE_ITEMS, TROUBLES, WALL_ITEMS, Document, Renderer
+from afeed.web.languages import choose
+from afeed.web.pages import PAGE_ITEMS, TROUBLES, WALL_ITEMS, WALL_SEARCHED, Document, Reader, Renderer
+from afeed.web.qr import code
+from afeed.web.timetable import Scheduled
 
 #: How long a page may be shown from a cache, which is also how long a removed post may live on there.
 PAGE_CACHE = b"public, max-age=5"
+#: Nothing about it changes while afeed runs.
+QR_CACHE = b"public, max-age=3600"
 #: A file under its digest never changes; under its bare name it is asked for again each time.
 KEEP = b"public, max-age=31536000, immutable"
 ASK_AGAIN = b"public, no-cache"
@@ -57,13 +67,17 @@ class Pages:
     """The pages of ``events``, whose items come from ``feed``.
 
     ``now`` gives the time in seconds since 1970.  ``fragments`` gives each event's renderer of items, which
-    should be the one that live changes go through too; without it the pages make their own."""
+    should be the one that live changes go through too; without it the pages make their own.
+    ``most_of_one_author`` tells how many posts of one author in a minute an event's wall shows;
+    ``archive``, ``programmes``, ``removals`` and ``moved`` are as in
+    :class:`~afeed.web.conversation.Conversation`."""
 
     log = Logger()
     app = Klein()
     # Every address is spelt in one way, and a request for //example.com is not sent there.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
+    add_routes(app)
 
     def __init__(
         self,
@@ -74,42 +88,82 @@ class Pages:
         *,
         fragments: Callable[[Event], Fragments] | None = None,
         assets: Assets | None = None,
+        most_of_one_author: Callable[[str], int | None] = lambda slug: None,
+        archive: Reading | None = None,
+        programmes: Mapping[str, Scheduled] | None = None,
+        removals: Removals | None = None,
+        moved: Callable[[str], frozenset[str]] = lambda event: frozenset(),
     ) -> None:
+        self._listed = events
         self._events = {event.slug: event for event in events}
         self._feed = feed
         self._now = now
+        self._most_of_one_author = most_of_one_author
         self._headers = security_headers(server)
+        #: Those of events that show pictures from here alone.
+        self._closed_headers = security_headers(server, keeps_media=True)
+        self._public_url = server.public_url.rstrip("/")
         self._address = urlsplit(server.public_url).netloc
         self._assets = packaged() if assets is None else assets
         if fragments is None:
-            own = {event.slug: Fragments(event.timezone) for event in events}
+            own = {event.slug: Fragments(event.timezone, keeps_media=event.keep_media) for event in events}
             fragments = lambda event: own[event.slug]  # noqa: E731
         self._renderer = Renderer(self._assets, fragments)
+        #: What the pages of the conversation need.
+        self.conversation = Conversation(
+            ConversationRenderer(self._renderer),
+            feed,
+            now,
+            archive=archive,
+            programmes=programmes,
+            removals=removals,
+            moved=moved,
+        )
+        self._crowded: dict[str, bytes] = {}
 
     def resource(self) -> IResource:
         """The root of the pages, for a :class:`twisted.web.server.Site` or a front of one's own."""
-        return _Entrance(self, self.app.resource())
+        return Entrance(self.app.resource(), self._enter, lambda request: self.trouble(request, 404))
 
     @app.route("/", methods=["GET"])
     def front(self, request: IRequest) -> bytes:
         """The list of events."""
-        return self._send(request, self._renderer.events(tuple(self._events.values()), self._now()))
+        return self.send(request, self._renderer.events(self._listed, self._now(), reader_of(request)))
 
     @app.route("/<slug>", methods=["GET"])
     async def event(self, request: IRequest, slug: str) -> bytes:
         """The live page, and the older ones behind it."""
-        event = self._find(slug)
-        before = _before(request)
-        page = await self._feed.page(slug, PAGE_ITEMS, before)
-        return self._send(request, self._renderer.event(event, page, self._now(), before))
+        event = self.find(slug)
+        before = before_of(request)
+        schedule = self.conversation.schedule_of(slug)
+        followed = self.conversation.followed(request, event)
+        if followed is None:
+            page = await self._feed.page(slug, PAGE_ITEMS, before)
+        else:
+            page = await self.conversation.page_of(slug, followed.talks, before)
+        reader = reader_of(request)
+        document = self._renderer.event(
+            event, page, self._now(), reader, before, schedule=schedule, followed=followed
+        )
+        return self.send(request, document)
 
     @app.route("/<slug>/wall", methods=["GET"])
     async def wall(self, request: IRequest, slug: str) -> bytes:
         """The projector view."""
-        event = self._find(slug)
-        page = await self._feed.page(slug, WALL_ITEMS, prompt=True)
+        event = self.find(slug)
+        most = self._most_of_one_author(slug)
+        page = await self._feed.page(slug, WALL_ITEMS if most is None else WALL_SEARCHED, prompt=True)
         address = f"{self._address}/{slug}"
-        return self._send(request, self._renderer.wall(event, page, self._now(), address))
+        schedule = self.conversation.schedule_of(slug)
+        reader = reader_of(request)
+        document = self._renderer.wall(event, page, self._now(), reader, address, most, schedule=schedule)
+        return self.send(request, document)
+
+    @app.route("/<slug>/qr.svg", methods=["GET"])
+    def qr(self, request: IRequest, slug: str) -> bytes:
+        """The address of the live page as a QR code."""
+        asset = code(f"{self._public_url}/{self.find(slug).slug}")
+        return _send_asset(request, asset, QR_CACHE)
 
     @app.route("/static/<path:path>", methods=["GET"])
     def static(self, request: IRequest, path: str) -> bytes:
@@ -135,6 +189,11 @@ class Pages:
         request.setHeader(b"cache-control", b"public, max-age=86400")
         request.setHeader(b"content-length", b"%d" % len(ROBOTS))
         return ROBOTS
+
+    @app.handle_errors(Gone)
+    def gone(self, request: IRequest, failure: Failure) -> bytes:
+        """What was here was removed."""
+        return self.trouble(request, 410)
 
     @app.handle_errors(HTTPException)
     def refuse(self, request: IRequest, failure: Failure) -> bytes:
@@ -167,27 +226,38 @@ class Pages:
         trouble = TROUBLES[code]
         if _is_program(request):
             body = msgspec.json.encode({"error": trouble.name, "detail": f"{trouble.title}. {trouble.text}"})
-            request.setHeader(b"content-type", JSON)
-        else:
-            body = self._renderer.trouble(trouble)
-            request.setHeader(b"content-type", HTML)
-        request.setResponseCode(code)
-        request.setHeader(b"cache-control", b"no-store")
-        request.setHeader(b"content-length", b"%d" % len(body))
-        return body
+            return send(request, code, JSON, body)
+        return send(request, code, HTML, self._renderer.trouble(trouble, reader_of(request)))
 
-    def secure(self, request: IRequest) -> None:
-        """Set the headers that every answer carries."""
-        for name, value in self._headers:
+    def crowded(self, accepted: str) -> bytes:
+        """What the front door says, before there is a request, to people at an address that has too many
+        connections; ``accepted`` are their languages (``Accept-Language``)."""
+        language = choose(None, accepted)[0]
+        found = self._crowded.get(language.tag)
+        if found is None:
+            found = self._crowded[language.tag] = self._renderer.trouble(TROUBLES[429], Reader(language))
+        return found
+
+    def _enter(self, request: Request) -> bytes | None:
+        """Set the headers that every answer carries, and refuse what is not done at any address."""
+        event = self._events.get(request.path.strip(b"/").partition(b"/")[0].decode("ascii", "replace"))
+        closed = event is not None and event.keep_media
+        for name, value in self._closed_headers if closed else self._headers:
             request.setHeader(name, value)
+        if request.method in (b"GET", b"HEAD"):
+            return None
+        request.setHeader(b"allow", b"GET, HEAD")
+        return self.trouble(request, 405)
 
-    def _find(self, slug: str) -> Event:
+    def find(self, slug: str) -> Event:
+        """The event with this slug."""
         event = self._events.get(slug)
         if event is None:
             raise NotFound()
         return event
 
-    def _send(self, request: IRequest, document: Document) -> bytes:
+    def send(self, request: IRequest, document: Document) -> bytes:
+        """Answer with ``document``."""
         return answer(
             request,
             document.body,
@@ -195,30 +265,8 @@ class Pages:
             content_type=HTML,
             tag=document.tag,
             cache=PAGE_CACHE,
+            vary=b"Accept-Encoding, Accept-Language",
         )
-
-
-@implementer(IResource)
-class _Entrance(Resource):
-    """Before the router: what it would answer in its own words, or with a traceback in the log."""
-
-    isLeaf = True
-
-    def __init__(self, pages: Pages, router: IResource) -> None:
-        super().__init__()
-        self._pages = pages
-        self._router = router
-
-    def render(self, request: Request) -> Any:
-        self._pages.secure(request)
-        if request.method not in (b"GET", b"HEAD"):
-            request.setHeader(b"allow", b"GET, HEAD")
-            return self._pages.trouble(request, 405)
-        try:
-            b"/".join(request.postpath or ()).decode("utf-8")
-        except UnicodeDecodeError:
-            return self._pages.trouble(request, 404)
-        return self._router.render(request)
 
 
 def _send_asset(request: IRequest, asset: Asset, cache: bytes) -> bytes:
@@ -230,17 +278,6 @@ def _send_asset(request: IRequest, asset: Asset, cache: bytes) -> bytes:
         tag=asset.tag,
         cache=cache,
     )
-
-
-def _before(request: IRequest) -> int | None:
-    """``?before=<seq>``; raises :class:`BadInput` for what is no seq."""
-    given = request.args.get(b"before")
-    if given is None:
-        return None
-    digits = given[0]
-    if not digits.isdigit() or len(digits) > 16 or not 1 <= int(digits) <= MAX_SEQ:
-        raise BadInput("before is a number, such as 42")
-    return int(digits)
 
 
 def _is_program(request: IRequest) -> bool:

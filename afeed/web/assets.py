@@ -15,6 +15,9 @@ from importlib.resources.abc import Traversable
 
 import attrs
 
+from afeed.web import words
+from afeed.web.languages import languages
+
 TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -94,6 +97,8 @@ def _asset(name: str, body: bytes) -> Asset:
 def packaged() -> Assets:
     """The files that come with afeed: ``web/static``, and the demo's photos as ``demo/``."""
     static = dict(_files(files("afeed.web").joinpath("static")))
+    # Fragments hold no word of any language: the style sheet does.
+    static["item.css"] += words.stylesheet(languages().values()).encode()
     photos = {f"demo/{name}": body for name, body in _files(files("afeed.demo").joinpath("photos"))}
     return Assets(static | photos)
 

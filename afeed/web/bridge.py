@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
@@ -57,7 +58,9 @@ class PageChannel:
         self.transport.abortConnection()
 
     def getPeer(self) -> IAddress:
-        return self.transport.getPeer()
+        """Whoever asks, as far as proxies are trusted to tell (:func:`afeed.core.http.client_address`)."""
+        address = IPv6Address if ":" in self._exchange.client else IPv4Address
+        return address("TCP", self._exchange.client, getattr(self.transport.getPeer(), "port", 0))
 
     def getHost(self) -> IAddress:
         return self.transport.getHost()

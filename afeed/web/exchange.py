@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from afeed.core.http import Header, first_header, query_members, response_head
+from afeed.core.http import Header, first_header, response_head
+from afeed.core.request import Refused
 
 if TYPE_CHECKING:
-    from afeed.web.front import HttpConnection
+    from afeed.web.connection import HttpConnection
 
 _encode = msgspec.json.Encoder().encode
 _JSON: Header = (b"Content-Type", b"application/json; charset=utf-8")
+_HTML: Header = (b"Content-Type", b"text/html; charset=utf-8")
+_UNCACHED: Header = (b"Cache-Control", b"no-store")
 
 
 class Exchange:
     """A parsed request on its connection.  Header names are lower case; ``client`` is the address of who asked,
-    seen through trusted proxies.
+    seen through trusted proxies; ``ours`` says that it was asked for under a name of this server.
 
     ``gone`` is called without arguments when the client leaves before it was answered, and may be set; so may
     ``hurry``, which is called when it sends nothing more and may have left: what has an end is to end now.
@@ -32,9 +35,9 @@ class Exchange:
         "gone",
         "headers",
         "hurry",
-        "internal",
         "last",
         "method",
+        "ours",
         "path",
         "query",
         "version",
@@ -49,7 +52,7 @@ class Exchange:
         query: bytes,
         headers: list[Header],
         client: str,
-        internal: bool,
+        ours: bool,
     ) -> None:
         self.connection = connection
         self.method = method
@@ -58,11 +61,16 @@ class Exchange:
         self.query = query
         self.headers = headers
         self.client = client
-        self.internal = internal
+        self.ours = ours
         self.body = b""
         self.gone: Any = None
         self.hurry: Any = None
         self.last = False
+
+    @property
+    def internal(self) -> bool:
+        """Whether health details and metrics may be shown to who asks."""
+        return self.connection.internal(self.headers)
 
     @property
     def target(self) -> bytes:
@@ -72,10 +80,6 @@ class Exchange:
     def header(self, name: bytes) -> bytes | None:
         """The first value of the header ``name`` (lower case)."""
         return first_header(self.headers, name)
-
-    def members(self) -> dict[str, str]:
-        """The query string; raises :class:`~afeed.core.errors.BadInput`."""
-        return query_members(self.query)
 
     def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Answer, and let the connection go on to its next request."""
@@ -95,7 +99,13 @@ class Exchange:
         """Answer with ``value`` as JSON."""
         self.protected(status, (_JSON, *headers), _encode(value))
 
+    def refuse(self, refusal: Refused) -> None:
+        """Answer with ``refusal``."""
+        if refusal.page is None:
+            self.error(refusal.status, refusal.code, refusal.detail, refusal.headers)
+        else:
+            self.protected(refusal.status, (_HTML, _UNCACHED, *refusal.headers), refusal.page)
+
     def error(self, status: int, code: str, detail: str, headers: Iterable[Header] = ()) -> None:
         """Answer with a short error: ``code`` for programs, ``detail`` for people."""
-        uncached: Header = (b"Cache-Control", b"no-store")
-        self.json(status, {"error": code, "detail": detail}, (uncached, *headers))
+        self.json(status, {"error": code, "detail": detail}, (_UNCACHED, *headers))

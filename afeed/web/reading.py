@@ -3,6 +3,7 @@ refused as soon as that shows."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,15 +19,27 @@ from afeed.core.request import (
     head_too_large,
     raw_head,
 )
+from afeed.web.admission import Gate
 from afeed.web.exchange import Exchange
 
-#: Decides, once a head is complete, from method, version, request target and headers, whether the request is
-#: for us: the exchange and the most bytes of body it may have.  Raises :class:`~afeed.core.request.Refused`.
-Admit = Callable[[bytes, bytes, bytes, list[Header]], tuple[Exchange, int]]
+#: A GET whose head may be taken for one read before, if its headers are the same bytes.
+_METHOD, _VERSION, _BLANK = b"GET ", b" HTTP/1.1", b"\r\n\r\n"
+_is_path = re.compile(rb"/[!-~]*").fullmatch
+#: Headers longer than this are read anew each time.
+_MEMORABLE = 2048
 
 
-def _nobody(method: bytes, version: bytes, url: bytes, headers: list[Header]) -> tuple[Exchange, int]:
-    raise bad_request("the connection has ended")
+class _Nobody:
+    """Answers for a connection that has ended."""
+
+    def admit(self, method: bytes, version: bytes, url: bytes, headers: list[Header]) -> tuple[Exchange, int]:
+        raise bad_request("the connection has ended")
+
+    def admit_again(self, before: Exchange, url: bytes) -> Exchange | None:
+        return None
+
+
+_NOBODY = _Nobody()
 
 
 class RequestReader:
@@ -36,16 +49,22 @@ class RequestReader:
     :ivar refusal: what the request behind them is refused with; nothing is read after it.
     :ivar leaving: what came behind the last of them when that asks for a WebSocket, else None.
     :ivar within: ``head`` or ``body`` while a request is incomplete, else empty; it began at ``began``.
+
+    Who asks again and again, as a long-poll does, sends the same headers each time.  They are read once: a GET
+    in one piece that differs from the one before only in its path needs no parser.
     """
 
-    def __init__(self, admit: Admit, seconds: Callable[[], float]) -> None:
-        self._admit = admit
+    def __init__(self, gate: Gate, seconds: Callable[[], float]) -> None:
+        self._gate = gate
         self._seconds = seconds
         self._parser: Any = httptools.HttpRequestParser(self)
         self.ready: list[Exchange] = []
         self.refusal: Refused | None = None
         self.leaving: bytes | None = None
         self.began = 0.0
+        # The last GET that came alone, and the bytes of its head from the end of the first line on.
+        self._before: Exchange | None = None
+        self._block = b""
         self._reset()
 
     def _reset(self) -> None:
@@ -58,6 +77,9 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read ``data``; the attributes tell what that led to."""
+        fresh = not self.within and not self.ready
+        if fresh and self._before is not None and self._repeated(data, self._before):
+            return
         upgraded: int | None = None
         try:
             self._parser.feed_data(data)
@@ -78,12 +100,37 @@ class RequestReader:
         # Not among the handlers: there the parser's next error would hide the refusal that it stands for.
         if upgraded is not None:
             self._upgrade(data[upgraded:])
+        elif fresh and len(self.ready) == 1 and not self.within and self.refusal is None:
+            self._learn(data, self.ready[0])
 
     def forget(self) -> None:
         """Nothing more will come: let go of the parser and of the connection, which refer back to this."""
         self._parser = None
-        self._admit = _nobody
+        self._gate = _NOBODY
+        self._before = None
         self.ready.clear()
+
+    def _learn(self, data: bytes, exchange: Exchange) -> None:
+        """Remember a request that was all of ``data``, if others may be compared with it."""
+        line, _, block = data.partition(b"\r\n")
+        alone = block.find(_BLANK) == len(block) - len(_BLANK)
+        ordinary = line.startswith(_METHOD) and line.endswith(_VERSION) and not exchange.last
+        if alone and ordinary and len(block) <= _MEMORABLE and exchange.header(b"expect") is None:
+            self._before, self._block = exchange, block
+
+    def _repeated(self, data: bytes, before: Exchange) -> bool:
+        """Whether ``data`` was the request ``before`` with perhaps another path, and has been admitted."""
+        end = len(data) - len(self._block) - 2
+        if not (data.endswith(self._block) and data.startswith(_METHOD) and len(data) <= MAX_HEAD):
+            return False
+        line = data[:end]
+        url = line[len(_METHOD) : -len(_VERSION)]
+        if data[end : end + 2] != b"\r\n" or not line.endswith(_VERSION) or _is_path(url) is None:
+            return False
+        exchange = self._gate.admit_again(before, url)
+        if exchange is not None:
+            self.ready.append(exchange)
+        return exchange is not None
 
     def _count(self, size: int) -> None:
         """Limit what is still incomplete: the parser itself keeps names, values and trailers of any length."""
@@ -123,7 +170,7 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         method, version = self._parser.get_method(), self._parser.get_http_version().encode("ascii")
-        self._exchange, self._limit = self._admit(method, version, self._url, self._headers)
+        self._exchange, self._limit = self._gate.admit(method, version, self._url, self._headers)
         self.within = "body"
 
     def on_body(self, data: bytes) -> None:

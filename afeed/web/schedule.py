@@ -1,4 +1,4 @@
-"""When events are, in words and in order.  Pure."""
+"""When events are, and in which order they are listed.  Pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,14 @@ from afeed.settings import Event
 
 Status = Literal["live", "coming", "past"]
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
+
+@attrs.frozen
+class Progress:
+    """How far an event is: on its ``day``-th day of ``days``, or ``away`` days off (0 once it is on)."""
+
+    day: int
+    days: int
+    away: int
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +33,7 @@ class Calendar:
 
 def status(event: Event, now: float) -> Status:
     """Whether ``event`` is on at ``now`` (seconds since 1970), by its own days in its own time zone."""
-    today = datetime.fromtimestamp(now, UTC).astimezone(event.timezone).date()
+    today = _today(event, now)
     if today < event.starts:
         return "coming"
     return "live" if today <= event.ends else "past"
@@ -55,12 +49,11 @@ def calendar(events: Iterable[Event], now: float) -> Calendar:
     )
 
 
-def days(starts: date, ends: date) -> str:
-    """``21 November 2026``, ``21–23 November 2026``, ``30 November – 2 December 2026`` and so on."""
-    last = f"{ends.day} {_MONTHS[ends.month - 1]} {ends.year}"
-    if starts == ends:
-        return last
-    if (starts.year, starts.month) == (ends.year, ends.month):
-        return f"{starts.day}–{last}"
-    first = f"{starts.day} {_MONTHS[starts.month - 1]}"
-    return f"{first} – {last}" if starts.year == ends.year else f"{first} {starts.year} – {last}"
+def progress(event: Event, now: float) -> Progress:
+    """How far ``event`` is at ``now``."""
+    passed = (_today(event, now) - event.starts).days
+    return Progress(day=max(passed, 0) + 1, days=(event.ends - event.starts).days + 1, away=max(-passed, 0))
+
+
+def _today(event: Event, now: float) -> date:
+    return datetime.fromtimestamp(now, UTC).astimezone(event.timezone).date()

@@ -81,11 +81,15 @@ class Watched:
         dialog.dismiss()
 
     def ids(self) -> list[str]:
-        """The ids of the items on the page, newest first."""
-        found: list[str] = self.page.eval_on_selector_all(
-            "#stream .item", "all => all.map(item => item.id.slice(5))"
-        )
-        return found
+        """The ids of the items on the page, newest first.  What comes together is put there frame by frame, so
+        they are read until they stay as they are."""
+        found: list[str] | None = None
+        while True:
+            before = found
+            found = self.page.eval_on_selector_all("#stream .item", "all => all.map(item => item.id.slice(5))")
+            if found == before:
+                return found
+            self.page.wait_for_timeout(150)
 
     def wait_for_item(self, id: str) -> None:
         """Return once the item is on the page."""

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.trial.unittest import TestCase
 
+from afeed.core.item import Item
 from tests.browser.chromium import Watched, chromium, watched_page
 from tests.browser.scripted import ScriptedServer
 from tests.web.samples import make_item
@@ -20,12 +21,14 @@ class ScriptedCase(TestCase):
     """Runs each scenario in a thread of its own, beside the reactor in which the server lives."""
 
     timeout = 120
+    #: What the server has from the beginning.
+    items: tuple[Item, ...] = tuple(map(make_item, range(1, 4)))
 
     def setUp(self) -> None:
         from twisted.internet import reactor
 
         self.reactor = reactor
-        self.server = ScriptedServer(reactor, *map(make_item, range(1, 4)))
+        self.server = ScriptedServer(reactor, *self.items)
         self.url = self.server.listen()
         self.addCleanup(self.server.stop)
 

@@ -6,6 +6,7 @@ It runs in trial's reactor; a test in another thread calls its methods through `
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
@@ -46,8 +47,12 @@ class ScriptedServer:
     def listen(self) -> str:
         """Start, and return the address."""
         self._port = self._reactor.listenTCP(0, Site(_Root(self)), interface="127.0.0.1")
-        self._pages = Pages((self._event,), self.feed, Server(public_url=self.url), lambda: NOW).resource()
+        self.serve((self._event,))
         return self.url
+
+    def serve(self, events: tuple[Event, ...]) -> None:
+        """Let the pages be those of ``events``."""
+        self._pages = Pages(events, self.feed, Server(public_url=self.url), lambda: NOW).resource()
 
     @property
     def url(self) -> str:
@@ -64,6 +69,14 @@ class ScriptedServer:
     def post(self, item: Item) -> None:
         """Append and show an item; an id that was there before makes it an edit."""
         self.append(self._posted(item))
+
+    def post_together(self, items: Sequence[Item]) -> None:
+        """The same for several, in one message."""
+        first = len(self.changes)
+        for item in items:
+            change = {"seq": len(self.changes) + 1, "at": "2026-11-22T12:00:00.000Z", **self._posted(item)}
+            self.changes.append(change)
+        self.send({"type": "changes", "cursor": self.head, "changes": self.changes[first:]})
 
     def remove(self, id: str) -> None:
         self.append({"type": "item.removed", "id": id})

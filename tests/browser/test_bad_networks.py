@@ -95,7 +95,8 @@ class BadNetworkCase(SynchronousTestCase):
     def check_exact(self, watched: Watched) -> None:
         ids = [change["item"]["id"] for change in reversed(self.server.changes())]
         self.assertEqual(len(ids), self.publisher.number)
-        self.until(watched, lambda: watched.ids()[:1] == ids[:1], "the page to have caught up")
+        # The newest come first, what belongs below them in the next frames.
+        self.until(watched, lambda: watched.ids() == ids[:KEPT], "the page to have caught up")
         self.assertEqual(watched.ids(), ids[:KEPT])
         self.assertEqual(watched.page.locator("#stream .gap").count(), 0)
         self.assertEqual((watched.complaints, watched.dialogs), ([], []))

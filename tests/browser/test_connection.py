@@ -105,7 +105,7 @@ class TransportTests(ScriptedCase):
             self.server.refused = {"websocket", "sse", "poll"}
             self.do(self.server.drop)
             wait_until(lambda: ("poll", "k3f9:3") in self.server.asked, "the page to look for the server")
-            self.assertEqual(watched.state(), "Connection lost")
+            self.assertEqual(watched.state(), "Connection lost, trying again")
             self.post(4)
             self.server.refused = set()
             watched.wait_live("websocket")

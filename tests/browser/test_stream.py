@@ -184,7 +184,9 @@ class ListTests(ScriptedCase):
                 self.server.changes.append({"seq": number, **self.server._posted(make_item(number))})
             message = {"type": "changes", "cursor": self.server.head, "changes": self.server.changes}
             self.do(self.server.send, message)
-            watched.wait_for_item("push:599")
+            # What cannot be seen follows frame by frame.
+            watched.wait_for_item("push:100")
+            watched.page.wait_for_function("() => document.querySelectorAll('#stream .item').length <= 500")
             self.assertEqual(watched.ids(), [f"push:{number}" for number in range(599, 99, -1)])
             older = watched.page.get_attribute("#older", "href")
             self.assertEqual(older, f"{self.url}/rehearsal?before=100")
@@ -229,6 +231,29 @@ class ListTests(ScriptedCase):
             self.post(1)
             watched.wait_for_item("push:1")
             self.assertTrue(watched.page.is_hidden("#empty"))
+
+        return self.browse(scenario, viewport={"width": 1920, "height": 1080})
+
+    def test_the_wall_shows_its_code_and_the_newest_post_large_on_one_screen(self) -> Deferred[None]:
+        items = [
+            make_item(number, html=f"<p>{'long words ' * 60}</p>", text="long " * 60) for number in range(1, 9)
+        ]
+        self.server.feed.items = items
+
+        def scenario(watched: Watched) -> None:
+            page = watched.page
+            page.goto(f"{self.url}/rehearsal/wall")
+            watched.wait_live("websocket")
+            page.wait_for_function("() => document.querySelector('.qr').naturalWidth > 0")
+            boxes = [page.locator(one).bounding_box() for one in (".qr", ".entry >> nth=0")]
+            for box in boxes:
+                assert box is not None
+                self.assertGreaterEqual(box["y"], 0)
+                self.assertLessEqual(box["y"] + box["height"], 1080)
+                self.assertGreater(box["height"], 200)
+            self.assertTrue(page.evaluate("document.documentElement.scrollHeight <= innerHeight"))
+            size = "parseFloat(getComputedStyle(document.querySelector('.entry .body')).fontSize)"
+            self.assertGreaterEqual(page.evaluate(size), 48)
 
         return self.browse(scenario, viewport={"width": 1920, "height": 1080})
 

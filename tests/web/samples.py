@@ -45,7 +45,7 @@ def make_item(number: int = 1, **other: Any) -> Item:
 @implementer(IFeed)
 class FakeFeed:
     """A feed of whatever items it is given, newest last; ``failure`` is raised instead of any answer.  ``gaps``
-    and ``stalled`` are on every page."""
+    and ``stalled`` are on every page, and what has a number in ``hidden`` on none."""
 
     def __init__(self, *items: Item, epoch: str = "k3f9") -> None:
         self.items = list(items)
@@ -53,6 +53,7 @@ class FakeFeed:
         self.failure: Exception | None = None
         self.gaps: list[Outage] = []
         self.stalled = False
+        self.hidden: set[int] = set()
         self.prompt: list[bool] = []
         self.asked: list[tuple[str, int, int | None]] = []
 
@@ -63,7 +64,7 @@ class FakeFeed:
         self.prompt.append(prompt)
         if self.failure is not None:
             return fail(self.failure)
-        numbered = [PageItem(seq, item) for seq, item in enumerate(self.items, 1)]
+        numbered = [PageItem(seq, item) for seq, item in enumerate(self.items, 1) if seq not in self.hidden]
         visible = [entry for entry in reversed(numbered) if before is None or entry.seq < before]
         older = visible[limit - 1].seq if len(visible) > limit else None
         cursor = f"{self.epoch}:{len(self.items)}"

@@ -28,6 +28,7 @@ from afeed.sources.push import Gate, Push
 from afeed.transports.router import Routes
 from afeed.transports.stage import Stages
 from afeed.transports.websocket import websocket_factory
+from afeed.web.crowd import Crowd
 from afeed.web.exchange import Exchange
 from afeed.web.front import Front
 from afeed.web.health import Health
@@ -190,7 +191,10 @@ class House:
             Health(lambda: self.checks, lambda: self.is_ready, self.stages.viewers, self.metrics).paths
         )
         self.requests = 0
-        self.front = Front(server, self.routes, self.clock, lambda: self.now, self._counted)
+        self.crowd = Crowd(
+            server, self.clock.seconds, self.metrics.turned_away.inc, lambda accepted: b"<!doctype html>crowd"
+        )
+        self.front = Front(server, self.routes, self.clock, lambda: self.now, self._counted, self.crowd)
         self.posted = 0
         if started:
             self.start()
@@ -248,6 +252,7 @@ class House:
         return (
             not self.front.connections
             and not len(self.front.deadlines)
+            and not len(self.crowd)
             and not any(self.stages.viewers().values())
         )
 

@@ -17,6 +17,7 @@ from afeed.core.outages import Outage
 from afeed.interfaces import IFeed
 from afeed.settings import Server
 from afeed.web.app import Pages
+from afeed.web.qr import code
 from tests.core.test_outages import OVER, a_gap
 from tests.web.client import Answer, NoAnswer, ask
 from tests.web.markup import Elements
@@ -191,6 +192,79 @@ class EventPageTests(PagesCase):
         self.assertEqual(self.get("/rehearsal/").status, 200)
 
 
+class LanguageTests(PagesCase):
+    def language(self, path: str, **headers: str) -> str | None:
+        found = Elements(self.get(path, **headers).text)
+        return found.named("html")[0]["lang"]
+
+    def test_the_address_decides_and_else_the_browser(self) -> None:
+        for path, accepted, chosen in (
+            ("/rehearsal", "", "en"),
+            ("/rehearsal", "de-AT,de;q=0.9,en;q=0.8", "de"),
+            ("/rehearsal", "en-US,en;q=0.9,de;q=0.8", "en-US"),
+            ("/rehearsal", "pt-BR,fr;q=0.3", "fr"),
+            ("/rehearsal", "pt-BR", "en"),
+            ("/rehearsal?lang=fr", "de", "fr"),
+            ("/rehearsal?lang=xx", "de", "de"),
+            ("/rehearsal?lang=%ff", "\xff;q=x", "en"),
+            ("/?lang=de", "", "de"),
+            ("/rehearsal/wall", "de", "de"),
+            ("/nothing", "fr", "fr"),
+        ):
+            self.assertEqual(self.language(path, accept_language=accepted), chosen, (path, accepted))
+
+    def test_words_and_dates_are_in_the_language(self) -> None:
+        for path, words in (
+            ("/?lang=de", ("Läuft gerade", "21.–23. Nov. 2026", "Tag 2 von 3", "in 1 Monat")),
+            ("/?lang=fr", ("En ce moment", "21–23 nov. 2026", "jour 2 sur 3", "dans 1 mois")),
+            ("/rehearsal?lang=de", ("Zu den Beiträgen springen", "Ältere Beiträge", "Verbindung verloren")),
+            ("/rehearsal/wall?lang=fr", ("Suivez le fil",)),
+            ("/nothing?lang=de", ("Hier ist nichts",)),
+        ):
+            text = self.get(path).text
+            for word in words:
+                self.assertIn(word, text, path)
+
+    def test_who_asked_for_a_language_keeps_it(self) -> None:
+        self.feed.items = [make_item(number) for number in range(1, 121)]
+        for path in ("/?lang=de", "/rehearsal?lang=de", "/rehearsal?before=100&lang=de", "/nothing?lang=de"):
+            links = [str(link["href"]) for link in Elements(self.get(path).text).named("a")]
+            inner = [link for link in links if link.startswith("/")]
+            self.assertTrue(inner)
+            self.assertEqual([link for link in inner if "lang=de" not in link], [], path)
+
+    def test_and_who_did_not_gets_addresses_that_can_be_passed_on(self) -> None:
+        text = self.get("/rehearsal", accept_language="de").text
+        links = [str(link["href"]) for link in Elements(text).named("a")]
+        self.assertEqual([link for link in links if link.startswith("/") and "lang=" in link], [])
+
+    def test_each_language_has_its_tag(self) -> None:
+        tags = {self.get(f"/rehearsal?lang={tag}").headers["etag"] for tag in ("en", "de", "fr")}
+        self.assertEqual(len(tags), 3)
+
+    def test_posts_are_the_same_in_all(self) -> None:
+        def articles(tag: str) -> list[str]:
+            text = self.get(f"/rehearsal?lang={tag}").text
+            return [part.partition("</article>")[0] for part in text.split("<article")[1:]]
+
+        self.assertEqual(articles("de"), articles("en"))
+
+
+class QrTests(PagesCase):
+    def test_the_wall_has_the_code_of_the_live_page(self) -> None:
+        (image,) = (
+            one for one in Elements(self.get("/rehearsal/wall").text).named("img") if one.get("class") == "qr"
+        )
+        self.assertEqual(image["src"], "/rehearsal/qr.svg")
+        answer = self.get(str(image["src"]))
+        self.assertEqual((answer.status, answer.headers["content-type"]), (200, "image/svg+xml; charset=utf-8"))
+        self.assertEqual(answer.body, code("http://127.0.0.1:8080/rehearsal").body)
+
+    def test_another_event_has_another(self) -> None:
+        self.assertNotEqual(self.get("/next/qr.svg").body, self.get("/rehearsal/qr.svg").body)
+        self.assertEqual(self.get("/nothing/qr.svg").status, 404)
+
+
 class CacheTests(PagesCase):
     def test_a_page_may_be_kept_for_five_seconds(self) -> None:
         self.assertEqual(self.get("/rehearsal").headers["cache-control"], "public, max-age=5")
@@ -217,7 +291,7 @@ class CacheTests(PagesCase):
         plain = self.get("/rehearsal")
         packed = self.get("/rehearsal", accept_encoding="br, gzip;q=0.8")
         self.assertEqual(packed.headers["content-encoding"], "gzip")
-        self.assertEqual(packed.headers["vary"], "Accept-Encoding")
+        self.assertEqual(packed.headers["vary"], "Accept-Encoding, Accept-Language")
         self.assertEqual(gzip.decompress(packed.body), plain.body)
         self.assertEqual(packed.headers["etag"], plain.headers["etag"])
 
@@ -325,6 +399,7 @@ class EveryAnswerTests(PagesCase):
             "/rehearsal",
             "/rehearsal?before=3",
             "/rehearsal/wall",
+            "/rehearsal/qr.svg",
             "/last",
             "/next",
             "/nothing",
@@ -360,7 +435,8 @@ class EveryAnswerTests(PagesCase):
             found = Elements(answer.text) if answer.headers["content-type"].startswith("text/html") else None
             for attributes in (found.named("link") + found.named("script")) if found else ():
                 path = attributes.get("href") or attributes.get("src")
-                self.assertEqual(self.get(str(path)).status, 200, path)
+                if attributes.get("rel") != "alternate":  # feeds are answered beside the pages
+                    self.assertEqual(self.get(str(path)).status, 200, path)
 
     def test_ids_are_unique(self) -> None:
         for path, answer in self.answers().items():

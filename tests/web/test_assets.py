@@ -9,7 +9,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.web.assets import Assets, packaged
 
-MODULES = ("feed.js", "connection.js", "transports.js", "messages.js", "view.js", "times.js", "words.js")
+MODULES = (
+    "feed.js",
+    "connection.js",
+    "transports.js",
+    "messages.js",
+    "view.js",
+    "status.js",
+    "lightbox.js",
+    "times.js",
+    "words.js",
+)
 
 
 class AssetsTests(SynchronousTestCase):

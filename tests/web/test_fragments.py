@@ -199,3 +199,43 @@ class HostileTests(SynchronousTestCase):
     def test_the_test_would_notice(self) -> None:
         for html in ("<p onclick=x>", "<a href=javascript:x>", "<script>x</script>", "<p style=x>"):
             self.assertEqual(len(render(make_item(html=html)).dangers()), 1, html)
+
+
+class KeptPictureTests(SynchronousTestCase):
+    """An event that keeps its pictures shows none from anywhere else."""
+
+    def item(self) -> Item:
+        return make_item(
+            author=Author(name="Ann", avatar="https://pics.example/ann.jpg"),
+            media=(
+                Media(type="photo", url="https://pics.example/1.jpg", thumb_url="https://pics.example/1s.jpg"),
+                Media(type="video", url="https://films.example/1.mp4", thumb_url="https://films.example/1.jpg"),
+            ),
+            url="https://x.example/ann/1",
+        )
+
+    def test_pictures_are_shown_from_here_and_what_is_elsewhere_is_only_linked_to(self) -> None:
+        html = Fragments(keeps_media=True).render(self.item())
+        self.assertNotIn("pics.example", html)
+        self.assertNotIn("films.example", html)
+        self.assertEqual(html.count('src="/media/by/'), 3)
+        self.assertEqual(html.count('href="/media/by/'), 1)
+        self.assertIn('href="https://x.example/ann/1"', html)
+
+    def test_the_same_before_and_after_they_have_been_fetched(self) -> None:
+        self.assertEqual(
+            Fragments(keeps_media=True).render(self.item()), Fragments(keeps_media=True).render(self.item())
+        )
+
+    def test_otherwise_they_are_shown_from_where_they_are(self) -> None:
+        html = Fragments().render(self.item())
+        self.assertIn('src="https://pics.example/1s.jpg"', html)
+        self.assertNotIn("/media/", html)
+
+    def test_what_was_rendered_can_be_forgotten(self) -> None:
+        fragments = Fragments()
+        before = fragments.render(self.item())
+        fragments.clear()
+        again = fragments.render(self.item())
+        self.assertEqual(again, before)
+        self.assertIsNot(again, before)

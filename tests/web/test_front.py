@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import json
 import weakref
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from afeed.core.request import MAX_HEAD
 from afeed.settings import Server
+from afeed.web.connection import HEAD_S, IDLE_S, LINGER_S, REQUEST_S
 from afeed.web.exchange import Exchange
-from afeed.web.front import HEAD_S, IDLE_S, LINGER_S, REQUEST_S
 from tests.web.serving import TOKEN, UPGRADE, House, LiveHouse, answers, eventually, request
 
 POST_HEAD = b"POST /e/items HTTP/1.1\r\nHost: feed.example\r\nContent-Type: application/json\r\n"
@@ -546,6 +548,44 @@ class RealConnectionTests(TestCase):
         self.assertLess(held, 1_000_000)
         wire.transport.resumeProducing()
         await wire.until(lambda: wire.received.count(b"HTTP/1.1 200") == 40, live.reactor)
+
+    async def test_answers_past_the_buffer_and_through_it_are_whole_and_in_order(self) -> None:
+        def page(exchange: Exchange) -> None:
+            """Half of the answer goes through the transport's buffer."""
+            connection = exchange.connection
+            body = exchange.path * 5000
+            connection.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+            connection.transport.write(body[:1000])
+            connection.answer(body[1000:])
+
+        live = await self.open(pages=page)
+        wire = await live.connect()
+        wire.transport.pauseProducing()
+        paths = [f"/page-{number}" for number in range(60)]
+        rng = Random(7)
+        for path in paths:
+            wire.send(request(path))
+            if rng.random() < 0.2:  # what is sent ahead waits; what is sent alone is answered at once
+                wire.transport.resumeProducing()
+                await deferLater(live.reactor, 0.001)
+                wire.transport.pauseProducing()
+        wire.transport.resumeProducing()
+        await wire.until(lambda: len(answers(wire.received)) == len(paths), live.reactor)
+        bodies = [answer.body for answer in answers(wire.received)]
+        self.assertEqual(bodies, [path.encode() * 5000 for path in paths])
+
+    async def test_a_client_that_vanishes_while_it_is_answered_raises_nothing(self) -> None:
+        live = await self.open()
+        live.house.post(200, "x" * 1000)
+        wire = await live.connect()
+        wire.transport.pauseProducing()
+        wire.send(request("/e/updates?since=e1:0&wait=0") * 40)
+        await eventually(
+            live.reactor, lambda: any(c.transport.producerPaused for c in live.house.front.connections)
+        )
+        wire.transport.abortConnection()
+        await eventually(live.reactor, live.house.nobody_is_left)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_parked_clients_that_vanish_are_forgotten(self) -> None:
         live = await self.open()

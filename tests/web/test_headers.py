@@ -32,6 +32,12 @@ class ContentSecurityPolicyTests(SynchronousTestCase):
         self.assertEqual(found["img-src"], "'self' https:")
         self.assertEqual(found["media-src"], "'self' https:")
 
+    def test_where_pictures_are_kept_nobody_else_is_asked_for_any(self) -> None:
+        for url in ("https://feed.example", "http://127.0.0.1:8080"):
+            text = content_security_policy(Server(public_url=url), keeps_media=True)
+            found = dict(directive.split(" ", 1) for directive in text.split("; "))
+            self.assertEqual((found["img-src"], found["media-src"]), ("'self'", "'self'"))
+
     def test_on_this_machine_alone_pictures_may_come_from_a_simulator_beside_it(self) -> None:
         self.assertEqual(
             policy(public_url="http://127.0.0.1:8080")["img-src"], "'self' https: http://127.0.0.1:*"

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from afeed.web.schedule import calendar, days, status
+from afeed.web.schedule import Progress, calendar, progress, status
 from tests.web.samples import NOW, make_event
 
 
@@ -47,13 +47,13 @@ class CalendarTests(SynchronousTestCase):
         self.assertEqual([event.slug for event in found.past], ["recent", "old"])
 
 
-class DaysTests(SynchronousTestCase):
-    def test_what_the_days_share_is_said_once(self) -> None:
-        for starts, ends, text in [
-            (date(2026, 11, 21), date(2026, 11, 21), "21 November 2026"),
-            (date(2026, 11, 21), date(2026, 11, 23), "21–23 November 2026"),
-            (date(2026, 11, 30), date(2026, 12, 2), "30 November – 2 December 2026"),
-            (date(2026, 12, 31), date(2027, 1, 1), "31 December 2026 – 1 January 2027"),
-            (date(2026, 11, 21), date(2027, 11, 22), "21 November 2026 – 22 November 2027"),
-        ]:
-            self.assertEqual(days(starts, ends), text)
+class ProgressTests(SynchronousTestCase):
+    def test_days_are_counted_from_the_first_on_the_event_s_own_calendar(self) -> None:
+        seattle = make_event(timezone=ZoneInfo("America/Los_Angeles"))
+        for moment, found in (
+            ("2026-11-16T08:00:00", Progress(1, 3, 5)),
+            ("2026-11-21T07:59:59", Progress(1, 3, 1)),
+            ("2026-11-21T08:00:00", Progress(1, 3, 0)),
+            ("2026-11-24T07:59:59", Progress(3, 3, 0)),
+        ):
+            self.assertEqual(progress(seattle, at(moment)), found, moment)

@@ -37,9 +37,9 @@ function onTheClock(moment, now) {
   return Math.abs(now - moment) < 12 * HOUR ? clock.format(moment) : sameYear.format(moment);
 }
 
-/** Bring every `<time>` below `root` up to date. */
+/** Bring every `<time>` below `root` up to date; those of the programme are what they are. */
 export function refresh(root, now = Date.now()) {
-  for (const element of root.querySelectorAll("time")) {
+  for (const element of root.querySelectorAll("time:not(.slot)")) {
     const moment = Date.parse(element.dateTime);
     if (Number.isNaN(moment)) continue;
     const text = (element.classList.contains("clock") ? onTheClock : relative)(moment, now);

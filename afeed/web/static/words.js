@@ -1,22 +1,26 @@
-// Every text that scripts put on a page.
+// Every text that scripts put on a page, in the page's language: the server writes them into it (words.py).
+
+const language = document.documentElement.lang || "en";
+const found = JSON.parse(document.querySelector('meta[name="words"]').content);
+const plural = new Intl.PluralRules(language);
+const number = new Intl.NumberFormat(language);
+
+/** A text with a number in it; what counts has a form for each plural. */
+function counted(forms) {
+  return (count) => {
+    const form = typeof forms === "string" ? forms : (forms[plural.select(count)] ?? forms.other);
+    return form.replace("{count}", number.format(count));
+  };
+}
+
+/** The sentence `name` with `values` in its gaps. */
+export function sentence(name, values) {
+  return found[name].replace(/\{(\w+)\}/g, (gap, key) => values[key] ?? gap);
+}
 
 export const words = {
-  connection: {
-    connecting: "Connecting…",
-    live: "Live",
-    polling: "Live, every few seconds",
-    stalled: "New posts are delayed",
-    waiting: "Connection lost",
-    offline: "You are offline",
-  },
-
-  news: (count) => (count === 1 ? "1 new post" : `${count} new posts`),
-
-  notice: "New notice",
-  missing: "Some posts may be missing here.",
-  reload: "Load the page again",
-
-  now: "now",
-  minutes: (count) => `${count} min`,
-  hours: (count) => `${count} h`,
+  ...found,
+  news: counted(found.news),
+  minutes: counted(found.minutes),
+  hours: counted(found.hours),
 };
