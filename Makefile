@@ -2,12 +2,14 @@
 # make test     every test; TESTS=tests.core for some of them, JOBS=1 for one at a time
 # make lint     ruff and mypy
 # make format   let ruff write the code as `make lint` wants it
-# make bench    the measurements; writes bench/results.rst
+# make bench    the measurements, beside other servers, in some 40 minutes; writes bench/results.rst
+# make bench-quick    the main ratios in three minutes, compared with bench/results.rst; fails when one got worse
 # make chaos    every fault, for hours; writes docs/faults.rst; CHAOS='kills --seed 7' for some of it
 # make clean    remove what the other commands made, your data in var/ excepted
 
 VENV ?= .venv
 TESTS ?= tests
+BENCH ?= --write
 CHAOS ?= --write docs/faults.rst
 JOBS ?= 2
 BIN := $(VENV)/bin
@@ -17,7 +19,8 @@ PYTHON_CODE := afeed twisted tests bench scripts .ci
 SOURCES := setup.cfg pyproject.toml MANIFEST.in README.rst LICENSE \
     $(shell find afeed twisted -type f -not -path '*/__pycache__/*' -not -name dropin.cache)
 
-.PHONY: run install programs test lint lint-code lint-layout lint-types format bench chaos clean FORCE
+.PHONY: run install programs test lint lint-code lint-layout lint-types format bench bench-quick \
+    bench-programs chaos clean FORCE
 
 run: install
 	@echo "Starting afeed: open http://127.0.0.1:8080/ in a browser; Ctrl-C ends it"
@@ -47,8 +50,16 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix $(PYTHON_CODE)
 	$(BIN)/ruff format $(PYTHON_CODE)
 
-bench: $(VENV)/test.stamp programs
-	$(BIN)/python -m bench
+# BENCH='steady burst --rounds 5' for some of it; BENCH=--help says what there is.
+bench: $(VENV)/bench.stamp programs bench-programs
+	$(BIN)/python -m bench $(BENCH)
+
+bench-quick: $(VENV)/bench.stamp programs bench-programs
+	$(BIN)/python -m bench --quick
+
+# What the measurements compare afeed with, besides what the tests start.
+bench-programs:
+	@scripts/bench-programs
 
 # CHAOS=--list says what there is; make test runs the short form.  With --write and names, what the page says of
 # others stays.
@@ -80,6 +91,12 @@ $(VENV)/afeed.stamp: $(SOURCES) $(VENV)/sources.txt | $(BIN)/python
 $(VENV)/test.stamp: setup.cfg $(VENV)/afeed.stamp
 	@echo "Installing what the tests need"
 	@$(PIP) install --no-build-isolation '.[test]'
+	@rm -rf build afeed.egg-info
+	@touch $@
+
+$(VENV)/bench.stamp: setup.cfg $(VENV)/test.stamp
+	@echo "Installing what the measurements compare with"
+	@$(PIP) install --no-build-isolation '.[test,bench]'
 	@rm -rf build afeed.egg-info
 	@touch $@
 

@@ -6,7 +6,7 @@ from the hub by way of ``older``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from afeed.core import framing
-from afeed.core.change import GAP, REDACTED, REMOVED, Change
+from afeed.core.change import GAP, REMOVED, WITH_ITEM, Change
 from afeed.core.cursor import Ancestor, Cursor, Gap, Resume, resume
 from afeed.core.draft import SourceGap
 from afeed.core.item import Item
@@ -39,9 +39,9 @@ class Page(NamedTuple):
     data: bytes
 
 
-def _present(change: Change, removed: Set[str]) -> Change:
-    """``change`` as it may be shown when these items are removed."""
-    if change.id in removed and change.type not in (REMOVED, REDACTED):
+def _present(change: Change, removed: Mapping[str, int]) -> Change:
+    """``change`` as it may be shown when these items are removed, each by the change of that number."""
+    if change.seq < removed.get(change.id or "", 0) and change.type in WITH_ITEM:
         return change.redacted()
     return change
 
@@ -75,6 +75,8 @@ class Channel:
         self.subscribers: list[ISubscriber] = []
         self._size = size
         self._render = render
+        #: What the items of a talk say of it, as HTML.
+        self.label: Callable[[str | None], str] = lambda talk: ""
         self._older = older
         self._find_floor = find_floor
         self._catch_up = catch_up
@@ -84,7 +86,7 @@ class Channel:
         # The position of every removal that the archive may not have heard of.
         self._removed: dict[str, int] = {}
         # The same for every read of the archive that is under way, from when it began.
-        self._reading: list[set[str]] = []
+        self._reading: list[dict[str, int]] = []
         self._pages: dict[tuple[object, ...], Page] = {}
         self._pages_bytes = 0
 
@@ -161,6 +163,11 @@ class Channel:
         self.outages.recall((seq, gap) for seq, gap in archived if seq <= self.head)
         self.recalled = True
 
+    def forget_fragments(self) -> None:
+        """What was rendered would look different now."""
+        self._rich.clear()
+        self._forget_pages()
+
     def copied(self, seq: int) -> None:
         """The archive has everything up to ``seq``, removals included."""
         self._removed = {item_id: at for item_id, at in self._removed.items() if at > seq}
@@ -176,7 +183,7 @@ class Channel:
             if change.type == REMOVED and change.id is not None:
                 self._removed[change.id] = change.seq
                 for removed in self._reading:
-                    removed.add(change.id)
+                    removed[change.id] = change.seq
                 for seq in self._window.seqs_of(change.id):
                     self._rich.pop(seq, None)
                     self._forget_pages()
@@ -286,10 +293,11 @@ class Channel:
         return bodies[:stop]
 
     @contextmanager
-    def removals(self) -> Iterator[Set[str]]:
+    def removals(self) -> Iterator[Mapping[str, int]]:
         """For a read of the archive that begins and ends within: the items of whose removal it may not have
-        heard when it was read, even if it has by the time of the answer."""
-        removed = set(self._removed)
+        heard when it was read, even if it has by the time of the answer, and the position of that.  What is
+        posted above it was restored."""
+        removed = dict(self._removed)
         self._reading.append(removed)
         try:
             yield removed
@@ -327,8 +335,13 @@ class Channel:
         return body
 
     def _encode_body(self, change: Change, rich: bool) -> bytes:
-        item = change.item() if rich else None
-        return change.json if item is None else framing.with_fragment(change.json, self._render(item))
+        if not rich:
+            return change.json
+        item = change.item()
+        if item is not None:
+            return framing.with_fragment(change.json, self._render(item))
+        filing = change.filing()
+        return change.json if filing is None else framing.with_fragment(change.json, self.label(filing.talk))
 
     def _keep(self, key: tuple[object, ...], page: Page) -> Page:
         if self._pages_bytes > CACHE_BYTES:

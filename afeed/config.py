@@ -16,14 +16,20 @@ from afeed.configuration import endpoints
 from afeed.configuration.describe import describe
 from afeed.configuration.document import read_document
 from afeed.configuration.events import events
+from afeed.configuration.organisers import organisers
 from afeed.configuration.problems import ConfigurationError, Problem, Report
 from afeed.configuration.sections import accounts, server, store
 from afeed.configuration.stores import default_archive
 from afeed.configuration.table import Surroundings, Table
-from afeed.demo import DEMO_HASHTAG, DEMO_NAME, DEMO_SPEED, RECORDING
-from afeed.settings import Event, ReplaySource, Server, Settings, Store
+from afeed.core.attribution.weights import Weights
+from afeed.core.schedule.formats import TOML
+from afeed.demo import DEMO_HASHTAG, DEMO_NAME, DEMO_SPEED, PROGRAMME, RECORDING
+from afeed.demo.programme import hurried
+from afeed.settings import Event, ReplaySource, ScheduleSettings, Server, Settings, Store
 
 __all__ = ["DEMO_SPEED", "ConfigurationError", "Problem", "check", "demo", "load", "load_store"]
+
+_TABLES = ("server", "store", "accounts", "admin", "events")
 
 #: Longer than anybody looks at a demo without starting it again, which begins a new week.
 _DEMO_DAYS = 6
@@ -38,13 +44,14 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Settings:
     document, positions = read_document(Path(path), str(path))
     report = Report(str(path), positions)
     root = Table(document, (), report)
-    root.read({}, tables=("server", "store", "accounts", "events"))
-    access = root.table("accounts")
-    around = Surroundings(folder, environ, frozenset(access))
+    root.read({}, tables=_TABLES)
+    access, admin = root.table("accounts"), root.table("admin")
+    around = Surroundings(folder, environ, frozenset(access), organised="users" in admin)
     parts = {
         "server": server(root.table("server"), around),
         "store": store(root.table("store"), around),
         **accounts(access, around),
+        "organisers": organisers(admin),
         "events": events(root, around),
     }
     if report:
@@ -59,7 +66,7 @@ def load_store(path: str | Path, environ: Mapping[str, str]) -> Store:
     document, positions = read_document(Path(path), str(path))
     report = Report(str(path), positions)
     root = Table(document, (), report)
-    root.read({}, tables=("server", "store", "accounts", "events"))
+    root.read({}, tables=_TABLES)
     found = store(root.table("store"), Surroundings(folder, environ, frozenset()))
     if report or found is None:
         raise report.error()
@@ -87,7 +94,9 @@ def demo(
         starts=today,
         ends=today + timedelta(days=_DEMO_DAYS),
         hashtags=(DEMO_HASHTAG,),
-        sources=(ReplaySource(file=RECORDING, speed=DEMO_SPEED, loop=True),),
+        sources=(ReplaySource(file=RECORDING, speed=DEMO_SPEED, loop=True, rewind=True),),
+        schedule=ScheduleSettings(file=PROGRAMME, format=TOML, speed=DEMO_SPEED),
+        attribution=hurried(Weights(), DEMO_SPEED),
     )
     return Settings(
         server=Server(listen=tuple(listen), public_url=endpoints.public_url(listen[0]) or Server().public_url),

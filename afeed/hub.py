@@ -3,12 +3,12 @@ once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,6 +19,7 @@ from afeed.core.draft import SourceGap
 from afeed.core.errors import ArchiveUnavailable, LogUnavailable
 from afeed.core.health import Check
 from afeed.core.item import Item
+from afeed.core.pace import Pace
 from afeed.interfaces import (
     FeedPage,
     IArchive,
@@ -74,6 +75,8 @@ class Hub:
         self._hinted: set[str] = set()
         self._following: dict[str, Deferred[None]] = {}
         self._errors: dict[str, str] = {}
+        self._paces = {event: Pace() for event in renderers}
+        self._steps: dict[str, list[Deferred[None]]] = {}
         #: The events of which the archive is being asked for earlier outages.
         self._recalling: set[str] = set()
         self._clock = clock
@@ -99,7 +102,8 @@ class Hub:
             channel.close(retry_ms)
 
     def hint(self, event: str) -> None:
-        """There may be something to read; if the log has it at hand it is shown before this returns."""
+        """There may be something to read; if the log has it at hand it is shown before this returns, unless the
+        viewers have just been written to."""
         channel = self.channels.get(event)
         if channel is None:
             return
@@ -113,12 +117,12 @@ class Hub:
         following.addCallback(self._followed, event)
 
     def _followed(self, _: None, event: str) -> None:
-        if not self._looking.running:
-            return
-        self._busy.discard(event)
-        if event in self._hinted:
-            self._hinted.discard(event)
-            self.hint(event)
+        if self._looking.running:
+            self._busy.discard(event)
+            if event in self._hinted:
+                self._hinted.discard(event)
+                self.hint(event)
+        self._stepped(event)
 
     def _failed(self, failure: Failure, event: str) -> None:
         if failure.check(CancelledError):
@@ -159,17 +163,37 @@ class Hub:
         while True:
             if channel.epoch is None:
                 await self._load(channel)
+            self._hinted.discard(channel.event)  # what came until now is in what is read now
             found = await self._live_log.read(channel.event, channel.head, READ_LIMIT)
             if found.epoch != channel.epoch or (found.changes and found.first_seq != channel.head + 1):
                 await self._load(channel)
             elif found.changes:
-                channel.add(found.changes)
-            elif self._errors.pop(channel.event, None) is not None:
-                _log.info("{event}: the live log can be read again", event=channel.event)
-                self._tell(channel, self._in_trouble())
-                return
+                await self._show(channel, found.changes)
             else:
+                self._recovered(channel)
                 return
+
+    def _recovered(self, channel: Channel) -> None:
+        if self._errors.pop(channel.event, None) is not None:
+            _log.info("{event}: the live log can be read again", event=channel.event)
+            self._tell(channel, self._in_trouble())
+
+    async def _show(self, channel: Channel, changes: Sequence[Change]) -> None:
+        event = channel.event
+        began = self._clock.seconds()
+        channel.add(changes)
+        several = len(changes) > 1 or event in self._hinted
+        rest = self._paces[event].rest(began, self._clock.seconds(), several)
+        self._recovered(channel)
+        self._stepped(event)
+        if rest:
+            await deferLater(self._clock, rest)
+
+    def _stepped(self, event: str) -> None:
+        """Tell those who wait for a channel to get on."""
+        for step in self._steps.pop(event, ()):
+            if not step.called:  # else its patience is at an end
+                step.callback(None)
 
     async def _load(self, channel: Channel) -> None:
         """Fill the channel from the newest part of the log, all of it in one epoch."""
@@ -311,17 +335,15 @@ class Hub:
     async def _catch_up(self, channel: Channel) -> None:
         event = channel.event
         await self._soon(self._live_log.refresh(event), ASK_PATIENCE_S)
+        head = await self._soon(self._live_log.head(event), ASK_PATIENCE_S)
         self.hint(event)
-        following = self._following[event]
-        if not following.called:
-            done: Deferred[None] = Deferred()
-
-            def followed(result: None) -> None:
-                done.callback(None)
-                return result
-
-            following.addCallback(followed)
-            await done
+        # In a flood the following has no end; what is known by now is there after a step or two.
+        while channel.epoch != head.epoch or channel.head < head.seq:
+            if self._following[event].called:
+                break  # it could not be read
+            step: Deferred[None] = Deferred()
+            self._steps.setdefault(event, []).append(step)
+            await self._soon(step, ASK_PATIENCE_S)
         why = self._errors.get(event)
         if why is not None:
             raise LogUnavailable(why)

@@ -17,7 +17,7 @@ from zope.interface import Attribute, Interface
 
 from afeed.core.change import Change
 from afeed.core.cursor import Ancestor
-from afeed.core.draft import Draft, SourceGap
+from afeed.core.draft import Draft, Held, SourceGap
 from afeed.core.health import Check
 from afeed.core.item import Item
 from afeed.core.outages import Outage
@@ -36,6 +36,18 @@ class Recorded(NamedTuple):
 
     seq: int
     new: bool
+
+
+class HeldItem(NamedTuple):
+    """What a log holds back of an item (:class:`~afeed.core.draft.Held`), since the RFC 3339 time ``at``;
+    ``stopped`` when an organiser said no."""
+
+    item: Item
+    version: str
+    reason: str
+    until: str | None
+    at: str
+    stopped: bool
 
 
 class Slice(NamedTuple):
@@ -199,12 +211,45 @@ class ILiveLog(Interface):
 
         Fires when they are durable, with one :class:`Recorded` each.  Idempotent on id and version: a
         repetition has the old seq and is not new.  A removal redacts all earlier changes of its id in the same
-        step and suppresses later ones (they get the removal's seq).  ``epoch`` None accepts the present one,
-        any other must be it (:class:`~afeed.core.errors.EpochChanged`). Fails with
+        step and suppresses later ones (they get the removal's seq).  What is held of an item goes in the step
+        in which it is removed, or posted in a version that is not older.  ``epoch`` None accepts the present
+        one, any other must be it (:class:`~afeed.core.errors.EpochChanged`). Fails with
         :class:`~afeed.core.errors.LogFull` beyond ``max_log_bytes``, :class:`~afeed.core.errors.LeaseLost`
         when ``lease`` is given and not the token of the last term begun (:class:`ILease`); then nothing was
         recorded.
         """
+
+    def hold(event: str, held: Sequence[Held], *, lease: str | None = None) -> Deferred[list[bool]]:
+        """Keep items back, beside the log: without a number, and in nothing that is read or told of.
+
+        Fires when they are durable, with whether each is new.  Idempotent on id and version; a newer version
+        takes the place (and ``at``) of the one that is held, an older one is not new, and neither is a version
+        that was recorded, or an id that was removed.  What was stopped stays so in the same version; a newer
+        one waits for somebody's word, without ``until``.  Fails like :meth:`append`, and with
+        :class:`ValueError` when an ``until`` is no time.
+        """
+
+    def held(
+        event: str, limit: int, after: str | None = None, stopped: bool = False
+    ) -> Deferred[list[HeldItem]]:
+        """Fires with up to ``limit`` items that wait (or that were ``stopped``), the one that was held first in
+        front; ``after`` is the id of the last of the page before: if that is not held any more, they are those
+        from the beginning on."""
+
+    def release(event: str, ids: Sequence[str], *, lease: str | None = None) -> Deferred[list[Recorded]]:
+        """Record what is held of these ids, stopped or not, in order and in one step with its end there.
+
+        Fires when that is durable, with one :class:`Recorded` each: seq 0, not new, for what is not held (any
+        more), so that of several who release the same one is told of the number.  Fails like :meth:`append`.
+        """
+
+    def stop_held(event: str, ids: Sequence[str]) -> Deferred[None]:
+        """An organiser says no to these ids, if they are held: they are kept, but not due any more.  Fires when
+        that is durable."""
+
+    def due(event: str, at: str, limit: int) -> Deferred[list[str]]:
+        """Fires with up to ``limit`` ids whose ``until`` is ``at`` or before and that were not stopped, longest
+        due in front.  Cheap when nothing is held."""
 
     def read(event: str, after: int, limit: int) -> Deferred[Slice]:
         """Fires with up to ``limit`` changes above ``after``."""
@@ -225,6 +270,10 @@ class ILiveLog(Interface):
     def trim(event: str, upto: int) -> Deferred[None]:
         """Forget changes up to and including ``upto``, of those more than ``window`` behind the
         head.  Numbers, keys and positions stay."""
+
+    def scrub() -> Deferred[bool]:
+        """Fires with whether what was removed is gone from the files of the log, too, as far as it can see to
+        that; False where it is being worked on, or somebody who reads them was in the way: try again."""
 
     def watch(callback: Callable[[str], None]) -> None:
         """Call ``callback(event)`` soon after something was appended to it by any node, or its epoch

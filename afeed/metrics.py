@@ -54,6 +54,18 @@ class Metrics:
             ("event", "source", "reason"),
             registry=registry,
         )
+        self._held = Counter(
+            "afeed_held",
+            "Items held back before anybody saw them, versions counted.",
+            ("event", "source", "reason"),
+            registry=registry,
+        )
+        self._released = Counter(
+            "afeed_released",
+            "Held items that were shown when their time was up.",
+            ("event",),
+            registry=registry,
+        )
         self._waiting = Gauge(
             "afeed_queue_length",
             "Drafts offered by sources and not yet durable.",
@@ -61,6 +73,17 @@ class Metrics:
             registry=registry,
         )
         self.requests = Counter("afeed_requests", "HTTP requests, upgrades included.", registry=registry)
+        self.turned_away = Counter(
+            "afeed_turned_away",
+            "Connections, and requests through proxies, that were too many of one address.",
+            registry=registry,
+        )
+        self._sign_ins = Counter(
+            "afeed_sign_ins", "Attempts of organisers to sign in.", ("result",), registry=registry
+        )
+        self._fetches = Counter(
+            "afeed_media_fetches", "Attempts to fetch a picture.", ("result",), registry=registry
+        )
         self._deliveries = Counter(
             "afeed_deliveries", "Changes written to viewers.", ("transport",), registry=registry
         )
@@ -110,14 +133,30 @@ class Metrics:
             if count > self._peak.get(key, -1):
                 self._peak[key] = count
 
-    def item(self, event: str, source: str, at: float) -> None:
-        """A new item, or a new version of one, was recorded."""
-        self._items.labels(event, source).inc()
+    def item(self, event: str, source: str, at: float, count: int = 1) -> None:
+        """New items, or new versions of some, were recorded."""
+        self._items.labels(event, source).inc(count)
         self._last_item[event, source] = at
 
     def dropped(self, event: str, source: str, reason: str, count: int) -> None:
         """A source could not use something."""
         self._dropped.labels(event, source, reason).inc(count)
+
+    def held(self, event: str, source: str, reason: str) -> None:
+        """An item was held back; of the reason only the code counts, for people write the rest."""
+        self._held.labels(event, source, reason.partition(":")[0]).inc()
+
+    def released(self, event: str, count: int) -> None:
+        """Held items were shown because their time was up."""
+        self._released.labels(event).inc(count)
+
+    def signed_in(self, result: str) -> None:
+        """Somebody tried to sign in; see :data:`afeed.organisers.desk.OUTCOMES`."""
+        self._sign_ins.labels(result).inc()
+
+    def fetched(self, result: str) -> None:
+        """A picture was asked for: ``kept``, ``unfit`` or ``later``."""
+        self._fetches.labels(result).inc()
 
     def waiting(self, event: str) -> Gauge:
         """The number of drafts that wait to become durable."""

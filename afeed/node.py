@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import attrs
 from twisted.application.service import Service
@@ -23,11 +23,15 @@ from afeed.core.errors import (
     RestoreUnfinished,
 )
 from afeed.core.health import Check
+from afeed.filing.office import Office
 from afeed.hub import Hub
 from afeed.interfaces import IArchive, ILiveLog, IWitness
 from afeed.leadership import Leadership
+from afeed.organisers.filtering import Filtering
+from afeed.organisers.moderation import Moderation
 from afeed.pipeline import Intake
-from afeed.services import RESTART_LEAST_S, RESTART_MOST_S, Scheduled, Supervised
+from afeed.privacy import Privacy
+from afeed.services import RESTART_LEAST_S, RESTART_MOST_S, Supervised
 from afeed.sources.push import Push
 from afeed.transports.router import Routes
 from afeed.transports.stage import Stages
@@ -48,6 +52,14 @@ RETURN_MS = 3000
 _log = Logger()
 
 
+class Led(Protocol):
+    """What runs on one of several nodes only."""
+
+    def check(self) -> Check:
+        """How it is, as of now."""
+        ...
+
+
 @attrs.define(kw_only=True)
 class Parts:
     """Everything that runs, put together by :func:`afeed.tap.makeService`.
@@ -55,7 +67,8 @@ class Parts:
     ``preflight`` raises :class:`~afeed.core.errors.AfeedError` when data on disk is not to be touched;
     ``hold`` locks the data directory and returns what releases it; ``listen`` pairs each endpoint's
     description with what opens it; ``sources`` pairs each source with its supervisor, and ``leadership`` says
-    whether they are to run here.
+    whether they are to run here, as is whatever else only one node does; ``settle`` is called when everything
+    has been started; ``moderation`` and ``filtering`` are None where nobody may sign in.
     """
 
     preflight: Callable[[], None]
@@ -68,12 +81,17 @@ class Parts:
     strainer: Strainer
     strainer_runs: Supervised
     intake: Intake
-    sources: Sequence[tuple[Scheduled, Supervised]]
+    sources: Sequence[tuple[Led, Supervised]]
     leadership: Leadership
     push: Push
     stages: Stages
     routes: Routes
     front: Front
+    settle: Callable[[], None]
+    moderation: Moderation | None = None
+    filtering: Filtering | None = None
+    filing: Office | None = None
+    privacy: Privacy | None = None
 
 
 class Node(Service):
@@ -144,6 +162,8 @@ class Node(Service):
 
     async def _start(self) -> None:
         parts = self._parts
+        if parts.filing is not None:
+            parts.filing.open()
         try:
             await parts.archive.start().addTimeout(ARCHIVE_PATIENCE_S, self._reactor)
         except RestoreUnfinished:
@@ -155,8 +175,13 @@ class Node(Service):
                 "The archive is not there yet ({why}); the feed starts without it and it is tried again",
                 why=parts.archive.check().detail if late else str(error),
             )
+        # As soon as the log is open pushes are taken.
+        wanted = [one for one in (parts.moderation, parts.filtering, parts.privacy) if one is not None]
+        for learning in [Deferred.fromCoroutine(one.learn()) for one in wanted]:
+            await learning
         for step in (self._open_log, parts.hub.start, self._begin):
             await self._insist(step)
+        parts.settle()
         self._notify("READY=1")
         _log.info("Serving {events}", events=", ".join(f"/{slug}" for slug in sorted(parts.hub.channels)))
 
@@ -191,18 +216,30 @@ class Node(Service):
         parts.stages.start()
         parts.strainer.copy(False)
         parts.strainer_runs.start()
+        if parts.moderation is not None:
+            parts.moderation.start()
+        if parts.filtering is not None:
+            parts.filtering.start()
+        if parts.filing is not None:
+            parts.filing.start()
+        if parts.privacy is not None:
+            parts.privacy.start()
         parts.leadership.start(self._lead, self._rest, self._ending)
         return succeed(None)
 
     def _lead(self) -> None:
         """Of several nodes this one runs the sources and the strainer from now on."""
         self._parts.strainer.copy(True)
+        if self._parts.privacy is not None:
+            self._parts.privacy.lead(True)
         for _, supervisor in self._parts.sources:
             supervisor.start()
 
     def _rest(self) -> Deferred[None]:
         """Another node runs them.  Fires when they have stopped here."""
         self._parts.strainer.copy(False)
+        if self._parts.privacy is not None:
+            self._parts.privacy.lead(False)
         stops = [supervisor.stop() for _, supervisor in self._parts.sources]
         return DeferredList(stops).addCallback(lambda _: None)
 
@@ -241,6 +278,10 @@ class Node(Service):
         yield parts.archive.check()
         yield parts.strainer_runs.broken() or parts.strainer.check()
         yield parts.leadership.check()
+        if parts.filing is not None:
+            yield from parts.filing.checks()
+        if parts.privacy is not None:
+            yield from parts.privacy.checks()
         for source, supervisor in parts.sources:
             if parts.leadership.leading:
                 yield supervisor.broken() or source.check()
@@ -266,6 +307,14 @@ class Node(Service):
         parts = self._parts
         parts.push.close()
         self._starting.cancel()
+        if parts.moderation is not None:
+            self._attempt(parts.moderation.stop, "ending the moderation")
+        if parts.filtering is not None:
+            self._attempt(parts.filtering.stop, "looking at the filters no more")
+        if parts.filing is not None:
+            await self._at_most(parts.filing.stop(), FLUSH_S, "ending the filing")
+        if parts.privacy is not None:
+            await self._at_most(parts.privacy.stop(), FLUSH_S, "ending what is done about pictures")
         for port in self._ports:
             port.stopListening()
         led = parts.leadership.leading

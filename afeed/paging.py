@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from afeed.channel import Channel
 from afeed.core.change import Change
 from afeed.core.errors import ArchiveUnavailable
+from afeed.core.item import Item
 from afeed.core.outages import Outages
 from afeed.core.present import Present, is_late, present
 from afeed.interfaces import FeedPage, IArchive, PageItem
@@ -18,7 +21,7 @@ async def feed_page(
         return await _page_without_log(channel, archive, limit, before, prompt)
     with channel.removals() as removed:
         found, older, cursor, head = await _items(channel, archive, limit, before, prompt)
-    shown = [one for one in found if one.item.id not in removed]
+    shown = [one for one in found if one.seq > removed.get(one.item.id, 0)]
     gaps = channel.outages.shown(before, 0 if older is None else older, head)
     return FeedPage(shown, cursor, older, gaps, channel.stalled)
 
@@ -31,7 +34,7 @@ async def _items(
     # One more than asked for tells whether there is an older page.
     state = present(channel.newest_first(), limit + 1, before, is_late if prompt else None)
     cursor, head, first = channel.cursor, channel.head, channel.first
-    items = [_page_item(seq, change) for seq, change in state.posted]
+    items = [PageItem(seq, state.filed(_item(change))) for seq, change in state.posted]
     older: int | None = None
     if len(items) <= limit and first > 1:
         bound = first if before is None else min(before, first)
@@ -77,11 +80,12 @@ async def _older_items(
     for one in found:
         edit = newer.edited.get(one.item.id)
         if one.item.id not in newer.removed:
-            items.append(one if edit is None else _page_item(one.seq, edit))
+            item = one.item if edit is None else msgspec.structs.replace(_item(edit), talk=one.item.talk)
+            items.append(PageItem(one.seq, newer.filed(item)))
     return items[:limit]
 
 
-def _page_item(seq: int, change: Change) -> PageItem:
+def _item(change: Change) -> Item:
     item = change.item()
     assert item is not None
-    return PageItem(seq, item)
+    return item

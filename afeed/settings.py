@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from afeed.core.attribution.weights import Weights
 from afeed.core.calendar import Period, whole_days
+from afeed.core.filters import Filters
 
 Network = IPv4Network | IPv6Network
 
@@ -68,19 +70,28 @@ class Server:
     internal: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
     frame_ancestors: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    max_connections_per_address: int = 20_000
 
 
 @attrs.frozen(kw_only=True)
 class Store:
     """Where afeed keeps things.  ``live_log`` is ``embedded`` or a Redis URL, ``archive`` a SQLAlchemy URL
     whose relative SQLite path has been made absolute; both may hold a password, which ``repr`` hides (use
-    :func:`hide_password` before showing one).  ``window`` counts changes per event."""
+    :func:`hide_password` before showing one).  ``window`` counts changes per event.  ``media_dir`` None is
+    ``media`` in ``data_dir``."""
 
     data_dir: Path
     live_log: str = attrs.field(default="embedded", repr=_without_password)
     window: int = 10_000
     max_log_bytes: int = 1_000_000_000
     archive: str = attrs.field(repr=_without_password)
+    media_dir: Path | None = None
+    max_media_bytes: int = 10_000_000_000
+
+    @property
+    def media(self) -> Path:
+        """Where pictures that are kept are."""
+        return self.media_dir or self.data_dir / "media"
 
 
 @attrs.frozen(kw_only=True)
@@ -129,11 +140,13 @@ class PushSource:
 
 @attrs.frozen(kw_only=True)
 class ReplaySource:
-    """A recorded feed, played ``speed`` times as fast as it happened; over and over when ``loop``."""
+    """A recorded feed, played ``speed`` times as fast as it happened; over and over when ``loop``, and after a
+    restart from the beginning when ``rewind``."""
 
     file: Path
     speed: float = 1.0
     loop: bool = False
+    rewind: bool = False
     lead_days: int = 1
     tail_days: int = 2
 
@@ -144,17 +157,21 @@ SourceSettings = XSource | FlickrSource | PushSource | ReplaySource
 @attrs.frozen(kw_only=True)
 class ScheduleSettings:
     """Where an event's schedule comes from: either ``file`` or ``url``, looked at every ``interval_s`` seconds.
-    ``format`` is one of :data:`afeed.core.schedule.formats.FORMATS`."""
+    ``format`` is one of :data:`afeed.core.schedule.formats.FORMATS`.  ``speed`` is given where the schedule is
+    that of a recording which is being played from the start on, so many times as fast as it happened."""
 
     file: Path | None = None
     url: str | None = None
     format: str = "auto"
     interval_s: float = 300.0
+    speed: float | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """A conference or meeting.  ``starts`` and ``ends`` are days in ``timezone``, both inclusive."""
+    """A conference or meeting.  ``starts`` and ``ends`` are days in ``timezone``, both inclusive;
+    ``attribution`` says by what posts are filed under its talks.  With ``keep_media`` its pictures are fetched,
+    and shown from here alone.  Posts of ``blocked`` authors are turned away, whatever organisers change."""
 
     slug: str
     name: str
@@ -163,7 +180,11 @@ class Event:
     ends: date
     hashtags: tuple[str, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
+    keep_media: bool = False
     schedule: ScheduleSettings | None = None
+    attribution: Weights = attrs.Factory(Weights)
+    filters: Filters = attrs.Factory(Filters)
+    blocked: tuple[str, ...] = ()
 
     def active_days(self, source: SourceSettings) -> tuple[date, date]:
         """The first and the last day, in the event's time zone, on which ``source`` runs."""
@@ -175,6 +196,15 @@ class Event:
 
 
 @attrs.frozen(kw_only=True)
+class Organiser:
+    """Somebody who may sign in at ``/admin``, with the argon2id hash of the password in its usual encoding
+    (``$argon2id$v=19$m=...``)."""
+
+    name: str
+    password_hash: Secret
+
+
+@attrs.frozen(kw_only=True)
 class Settings:
     """Everything ``makeService`` needs to know."""
 
@@ -182,4 +212,5 @@ class Settings:
     store: Store
     x: XAccount | None = None
     flickr: FlickrAccount | None = None
+    organisers: tuple[Organiser, ...] = ()
     events: tuple[Event, ...] = ()

@@ -13,8 +13,9 @@ from random import Random, SystemRandom
 from typing import Any, NoReturn, TextIO
 
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.logfile import LogFile
 from twisted.python.usage import Options as BaseOptions
@@ -25,13 +26,13 @@ from afeed.archive.schema import examine as examine_archive
 from afeed.archive.store import SqlArchive
 from afeed.archive.strainer import Strainer
 from afeed.config import ConfigurationError, check, demo, load
-from afeed.core.calendar import Period
-from afeed.core.change import timestamp
+from afeed.core.draft import Draft
 from afeed.core.http import Names
-from afeed.core.polling import Spacing
+from afeed.filing.office import Office
+from afeed.garbage import settle
 from afeed.hangup import HangUp
 from afeed.hub import Hub
-from afeed.interfaces import ILiveLog, ISource
+from afeed.interfaces import ILiveLog
 from afeed.leadership import Leadership
 from afeed.livelog.database import examine as examine_log
 from afeed.livelog.embedded import FILE as LOG_FILE
@@ -40,20 +41,25 @@ from afeed.livelog.lock import hold
 from afeed.logs import observer
 from afeed.metrics import Metrics
 from afeed.node import Node, Parts
+from afeed.organisers.blocks import Blocks
+from afeed.organisers.filtering import Rules
 from afeed.pipeline import Intake
+from afeed.privacy import Privacy
+from afeed.releasing import Releaser
 from afeed.services import Scheduled, Supervised
-from afeed.settings import FlickrSource, PushSource, ReplaySource, Settings, XSource
-from afeed.sources.flickr import FlickrPoller
+from afeed.settings import Settings
+from afeed.sources.configured import configured_sources, push_gates
 from afeed.sources.http import make_client
-from afeed.sources.push import Gate, Push
-from afeed.sources.replay import Replay, read_in_thread
-from afeed.sources.x import XStream
-from afeed.sources.xlookup import SHOWN, SHOWN_S
+from afeed.sources.push import Push
 from afeed.systemd import notify
-from afeed.web.bridge import hand_over
+from afeed.web.assets import packaged
+from afeed.web.crowd import Crowd
+from afeed.web.filing import label_posts
 from afeed.web.fragments import Fragments
 from afeed.web.front import Front
+from afeed.web.headers import security_headers
 from afeed.web.health import Health
+from afeed.web.moves import Moves
 
 _log = Logger()
 
@@ -155,40 +161,122 @@ def assemble(
     from afeed.transports.router import Routes
     from afeed.transports.stage import Stages
     from afeed.transports.websocket import websocket_factory
+    from afeed.web.admin_site import Organisers
     from afeed.web.app import Pages
+    from afeed.web.media import MediaSite
+    from afeed.web.output_site import Outputs
 
     store, server = settings.store, settings.server
-    fragments = {event.slug: Fragments(event.timezone) for event in settings.events}
+    fragments = {
+        event.slug: Fragments(event.timezone, keeps_media=event.keep_media) for event in settings.events
+    }
 
     live_log = _live_log(settings, reactor, now, rng)
-    archive = SqlArchive(store.archive, reactor, now)
+    zones = {event.slug: event.timezone for event in settings.events}
+    archive = SqlArchive(store.archive, reactor, now, zones=zones)
     metrics = Metrics(now)
     hub = Hub({slug: made.render for slug, made in fragments.items()}, live_log, archive, reactor, store.window)
-    strainer = Strainer(live_log, archive, tuple(fragments), reactor, rng, on_copied=hub.copied)
+
+    def copied(event: str, seq: int) -> None:
+        hub.copied(event, seq)
+        privacy.copied(event, seq)
+
+    strainer = Strainer(live_log, archive, tuple(fragments), reactor, rng, on_copied=copied)
     leadership = Leadership(f"{socket.gethostname()}:{os.getpid()}", live_log.lease, reactor, rng)
-    intake = Intake(live_log, reactor, metrics, now, leadership)
-    push = Push(_push_gates(settings), live_log, metrics, now)
+    http = make_client(reactor)
+    filing = Office(settings, archive, live_log, hub, leadership, http, reactor, now, rng)
+    label_posts(filing.programmes, fragments, hub.channels)
+    blocks = Blocks({event.slug: event.blocked for event in settings.events})
+    rules = Rules(settings.events, now)
+
+    def cleared() -> None:
+        for made in fragments.values():
+            made.clear()
+
+    privacy = Privacy(
+        settings,
+        archive,
+        live_log,
+        metrics,
+        reactor,
+        now,
+        rng,
+        cleared=cleared,
+    )
+
+    def admits(event: str, draft: Draft) -> bool:
+        return privacy.admits(event, draft) and blocks.admits(event, draft)
+
+    def prepare(event: str, draft: Draft) -> Draft:
+        return filing.prepare(event, privacy.prepare(event, draft))
+
+    intake = Intake(live_log, reactor, metrics, now, leadership, admits, rules.holds, prepare)
+    push = Push(push_gates(settings), live_log, metrics, now, admits, rules.holds, prepare)
     sources = [
         (scheduled, Supervised(source.name, scheduled.run, reactor, rng))
-        for source, period in _sources(settings, live_log, hub, reactor, now, rng)
+        for source, period in configured_sources(settings, live_log, hub, http, reactor, now, rng)
         for scheduled in [Scheduled(source, intake, period, reactor, now)]
     ]
+    releaser = Releaser(live_log, tuple(fragments), rules.at, metrics, reactor, now)
 
-    pages = Pages(settings.events, hub, server, now, fragments=lambda event: fragments[event.slug])
+    assets = packaged()
+    pages = Pages(
+        settings.events,
+        hub,
+        server,
+        now,
+        fragments=lambda event: fragments[event.slug],
+        assets=assets,
+        most_of_one_author=lambda slug: rules.at(slug).per_author_per_minute,
+        archive=archive,
+        programmes=filing.programmes,
+        removals=lambda event: hub.channels[event].removals(),
+        moved=Moves(hub.channels),
+    )
     site = Site(pages.resource(), reactor=reactor)
     names = Names(server.public_url, server.cors_origins)
     stages = Stages(hub.channels, reactor, metrics, spread=lambda most: rng.randrange(most + 1))
-    routes = Routes(
-        stages.of, push, lambda exchange: hand_over(exchange, site), websocket_factory(reactor), names
+
+    outputs = Outputs(
+        settings,
+        archive,
+        hub,
+        lambda slug: programme.schedule if (programme := filing.programmes.get(slug)) else None,
+        assets,
+        lambda event: fragments[event.slug],
+        reactor,
+        now,
     )
-    front = Front(server, routes, reactor, now, metrics.requests.inc)
+    organisers = Organisers(
+        settings,
+        archive,
+        live_log,
+        hub,
+        blocks,
+        rules,
+        assets,
+        lambda event: fragments[event.slug],
+        outputs,
+        privacy.forgetting,
+        filing,
+        checks=lambda: node.checks(),
+        sources=frozenset(supervisor.name for _, supervisor in sources),
+        viewers=stages.viewers,
+        metrics=metrics,
+        reactor=reactor,
+        now=now,
+    )
+    media = MediaSite(privacy.shelf, security_headers(server), reactor)
+    show_page = media.beside(outputs.beside(organisers.beside(site)))
+    routes = Routes(stages.of, push, show_page, websocket_factory(reactor), names)
+    crowd = Crowd(server, reactor.seconds, metrics.turned_away.inc, pages.crowded)
+    front = Front(server, routes, reactor, now, metrics.requests.inc, crowd)
     node = Node(
         Parts(
             preflight=lambda: _preflight(settings),
             hold=lambda: hold(store.data_dir),
             listen=[
-                (description, partial(serverFromString(reactor, _with_backlog(description)).listen, front))
-                for description in server.listen
+                (description, partial(_listen, reactor, description, front)) for description in server.listen
             ],
             log=live_log,
             archive=archive,
@@ -197,12 +285,17 @@ def assemble(
             strainer=strainer,
             strainer_runs=Supervised("strainer", strainer.run, reactor, rng),
             intake=intake,
-            sources=sources,
+            sources=[*sources, *filing.led, (releaser, Supervised(releaser.name, releaser.run, reactor, rng))],
             leadership=leadership,
             push=push,
             stages=stages,
             routes=routes,
             front=front,
+            moderation=organisers.moderation,
+            filtering=organisers.filtering,
+            filing=filing,
+            privacy=privacy,
+            settle=settle,
         ),
         reactor,
         lambda state: notify(state, environ),
@@ -211,6 +304,12 @@ def assemble(
     )
     routes.answer(Health(node.checks, node.ready, stages.viewers, metrics).paths)
     _offer_readings(metrics, hub, strainer, leadership, node)
+    metrics.reading(
+        "afeed_address_connections",
+        "The most connections that one address has now, internal ones and trusted proxies apart.",
+        (),
+        lambda: [((), float(crowd.largest()))],
+    )
     metrics.reading(
         "afeed_configuration_mistakes",
         "What SIGHUP last found wrong in the configuration file.",
@@ -222,6 +321,14 @@ def assemble(
 
 def _is_terminal(stream: TextIO | LogFile) -> bool:
     return not isinstance(stream, LogFile) and stream.isatty()
+
+
+def _listen(reactor: Any, description: str, front: Front) -> Deferred[IListeningPort]:
+    try:
+        endpoint = serverFromString(reactor, _with_backlog(description))
+    except (LookupError, ValueError):  # an index, or a name, of nothing
+        return fail(OSError("systemd has handed over no such socket"))
+    return endpoint.listen(front)
 
 
 def _with_backlog(description: str) -> str:
@@ -246,96 +353,6 @@ def _preflight(settings: Settings) -> None:
     if settings.store.live_log == "embedded" and log_file.exists():
         examine_log(log_file)
     examine_archive(*parse_url(settings.store.archive))
-
-
-def _push_gates(settings: Settings) -> dict[str, Gate]:
-    return {
-        event.slug: Gate(token=source.token, open=event.active(source))
-        for event in settings.events
-        for source in event.sources
-        if isinstance(source, PushSource)
-    }
-
-
-def _sources(
-    settings: Settings, live_log: ILiveLog, hub: Hub, reactor: Any, now: Callable[[], float], rng: Random
-) -> Iterator[tuple[ISource, Period]]:
-    """Every source that runs by itself, with the time in which it does."""
-    http = make_client(reactor)
-    spacing = Spacing()  # what Flickr allows is counted by key, and all events share one
-    rules: dict[str, tuple[str, Period]] = {}
-    for event in settings.events:
-        for source in event.sources:
-            match source:
-                case XSource(rule=rule):
-                    rules[event.slug] = (rule, event.active(source))
-                case FlickrSource():
-                    assert settings.flickr is not None
-                    period = event.active(source)
-                    yield (
-                        FlickrPoller(
-                            event.slug,
-                            settings.flickr,
-                            source,
-                            http,
-                            reactor,
-                            now,
-                            rng,
-                            starts=period.start,
-                            ends=period.end,
-                            position=_position_of(live_log, event.slug, f"flickr:{event.slug}"),
-                            spacing=spacing,
-                        ),
-                        period,
-                    )
-                case ReplaySource():
-                    name = f"replay:{event.slug}"
-                    position = _position_of(live_log, event.slug, name)
-                    yield (
-                        Replay(
-                            event.slug,
-                            source,
-                            reactor,
-                            now,
-                            name=name,
-                            position=position,
-                            read=partial(read_in_thread, reactor),
-                        ),
-                        event.active(source),
-                    )
-    if rules:
-        assert settings.x is not None
-
-        def wanted() -> dict[str, str]:
-            return {slug: rule for slug, (rule, period) in rules.items() if now() in period}
-
-        # One connection serves all events; each event's rule comes and goes with its own period.
-        periods = [period for _, period in rules.values()]
-        whole = Period(min(p.start for p in periods), max(p.end for p in periods))
-        stream = XStream(
-            settings.x,
-            wanted,
-            http,
-            reactor,
-            now,
-            rng,
-            stored=lambda slug: live_log.position(slug, "x"),
-            shown=lambda slug: _shown_from_x(hub, slug, now),
-        )
-        yield stream, whole
-
-
-async def _shown_from_x(hub: Hub, slug: str, now: Callable[[], float]) -> list[str]:
-    """The ids at X of the newest posts of the last days."""
-    page = await hub.page(slug, SHOWN)
-    oldest = timestamp(now() - SHOWN_S)
-    posts = [found.item for found in page.items if found.item.source == "x"]
-    ids = [post.id.removeprefix("x:") for post in posts if post.created_at >= oldest]
-    return [id_ for id_ in ids if id_.isdigit()]
-
-
-def _position_of(live_log: ILiveLog, event: str, source: str) -> Callable[[], Deferred[str | None]]:
-    return lambda: live_log.position(event, source)
 
 
 def _offer_readings(metrics: Metrics, hub: Hub, strainer: Strainer, leadership: Leadership, node: Node) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from afeed.core.change import REDACTED, REMOVED, Change
+from afeed.core.change import REMOVED, WITH_ITEM, Change
 from afeed.interfaces import Slice
 
 #: What one event may hold in memory, in bytes of stored changes: 10,000 changes of the largest size that
@@ -66,7 +66,7 @@ class Window:
     def _redact(self, item_id: str) -> None:
         for seq in self._seqs.pop(item_id, ()):
             change = self._changes[seq]
-            if change.type not in (REMOVED, REDACTED):
+            if change.type in WITH_ITEM:
                 redacted = change.redacted()
                 self._bytes += len(redacted.stored) - len(change.stored)
                 self._changes[seq] = redacted

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from afeed.core.change import EDITED, POSTED, REMOVED, Change, compose, timestamp
+from afeed.core.change import EDITED, ONCE, POSTED, REMOVED, Change, compose, milliseconds, timestamp
 from afeed.core.cursor import Ancestor, Cursor
-from afeed.core.draft import Draft, Posted, SourceGap, prepare
+from afeed.core.draft import Draft, Held, Posted, Record, Removed, SourceGap, key, prepare, version_order
 from afeed.core.errors import ArchiveConflict, EpochChanged
 from afeed.core.health import Check
 from afeed.core.item import Author, Item
@@ -18,6 +19,7 @@ from afeed.core.present import is_late
 from afeed.core.straining import continues, fold
 from afeed.interfaces import (
     Head,
+    HeldItem,
     IArchive,
     ILead,
     ILiveLog,
@@ -49,6 +51,15 @@ def a_post(number: int, text: str = "hello", version: str = "1") -> Posted:
 
 
 @attrs.define
+class _Kept:
+    """What is held of an item; ``order`` is the highest of its ``versions``."""
+
+    item: HeldItem
+    order: int
+    versions: set[str]
+
+
+@attrs.define
 class _Event:
     epoch: str = "e1"
     ancestors: tuple[Ancestor, ...] = ()
@@ -57,6 +68,7 @@ class _Event:
     seqs: dict[bytes, int] = attrs.Factory(dict)
     orders: dict[bytes, int] = attrs.Factory(dict)
     positions: dict[str, str] = attrs.Factory(dict)
+    held: dict[str, _Kept] = attrs.Factory(dict)
 
     @property
     def head(self) -> int:
@@ -122,27 +134,126 @@ class MemoryLog:
         return succeed(recorded)
 
     def _record(self, state: _Event, draft: Draft) -> Recorded:
-        record = prepare(draft)
+        recorded = self._append(state, prepare(draft))
+        if isinstance(draft, Removed) or (recorded.new and isinstance(draft, Posted)):
+            item_id = draft.id if isinstance(draft, Removed) else draft.item.id
+            held = state.held.get(item_id)
+            order = version_order(draft.version) if isinstance(draft, Posted) else 0
+            if held is not None and not 0 < order < held.order:
+                del state.held[item_id]
+        return recorded
+
+    def _append(self, state: _Event, record: Record) -> Recorded:
         removed = state.seqs.get(b"removed" + record.id_key)
-        known = state.seqs.get(record.version_key, removed)
-        if known is not None:
-            return Recorded(known, False)
-        if 0 < record.order < state.orders.get(record.id_key, 0):
-            return Recorded(state.seqs[record.id_key], False)
-        state.orders[record.id_key] = record.order
-        seq = state.head + 1
-        kind = {"post": EDITED if record.id_key in state.seqs else POSTED, "remove": REMOVED}.get(
-            record.kind, "source.gap"
-        )
+        if record.kind == "file" and record.id_key not in state.seqs:
+            return Recorded(0, False)
+        if record.kind in ONCE:
+            seq = removed if removed is not None else state.seqs.get(record.version_key)
+            return Recorded(seq, False) if seq is not None else self._add(state, record, ONCE[record.kind])
+        if removed is not None and (record.kind != "restore" or record.version_key in state.seqs):
+            return Recorded(removed, False)
+        highest = state.orders.get(record.id_key, 0)
+        if removed is None and record.kind != "remove":
+            if record.version_key in state.seqs:
+                return Recorded(state.seqs[record.version_key], False)
+            if 0 < record.order < highest:
+                return Recorded(state.seqs[record.id_key], False)
+        state.orders[record.id_key] = max(record.order, highest)
+        posting = POSTED if record.id_key not in state.seqs or removed is not None else EDITED
+        kind = REMOVED if record.kind == "remove" else posting
+        if kind == POSTED:
+            state.seqs.pop(b"removed" + record.id_key, None)
         if kind == REMOVED:
-            state.seqs[b"removed" + record.id_key] = seq
+            state.seqs[b"removed" + record.id_key] = state.head + 1
             state.changes = [
                 change.redacted() if change.id == record.id and change.type in (POSTED, EDITED) else change
                 for change in state.changes
             ]
-        state.seqs[record.version_key] = state.seqs[record.id_key] = seq
+        state.seqs[record.id_key] = state.head + 1
+        return self._add(state, record, kind)
+
+    def _add(self, state: _Event, record: Record, kind: str) -> Recorded:
+        seq = state.head + 1
+        state.seqs[record.version_key] = seq
         state.changes.append(Change.decode(seq, compose(record, kind, timestamp(1_800_000_000 + seq))))
         return Recorded(seq, True)
+
+    def hold(self, event: str, held: Sequence[Held], *, lease: str | None = None) -> Deferred[list[bool]]:
+        if self.fault is not None:
+            return fail(self.fault)
+        try:
+            for draft in held:
+                milliseconds(timestamp(0) if draft.until is None else draft.until)
+        except ValueError as error:
+            return fail(error)
+        return succeed([self._hold(self.events[event], draft) for draft in held])
+
+    def _hold(self, state: _Event, draft: Held) -> bool:
+        record = prepare(draft.posted)
+        recorded = {record.version_key, b"removed" + record.id_key} & state.seqs.keys()
+        late = 0 < record.order < state.orders.get(record.id_key, 0)
+        known = state.held.get(record.id)
+        if recorded or late:
+            return False
+        if known is None:
+            at = timestamp(1_800_000_000 + state.head)
+            item = HeldItem(draft.item, draft.version, draft.reason, draft.until, at, False)
+            state.held[record.id] = _Kept(item, record.order, {draft.version})
+            return True
+        if draft.version in known.versions or 0 < record.order < known.order:
+            return False
+        until = None if known.item.stopped else draft.until
+        known.item = HeldItem(draft.item, draft.version, draft.reason, until, known.item.at, False)
+        known.order = max(record.order, known.order)
+        known.versions.add(draft.version)
+        return True
+
+    def held(
+        self, event: str, limit: int, after: str | None = None, stopped: bool = False
+    ) -> Deferred[list[HeldItem]]:
+        if self.fault is not None:
+            return fail(self.fault)
+        kept = [held.item for held in self.events[event].held.values()]
+        found = [held for held in kept if held.stopped is stopped]
+        ids = [held.item.id for held in found]
+        start = ids.index(after) + 1 if after in ids else 0
+        return succeed(found[start : start + limit])
+
+    def release(self, event: str, ids: Sequence[str], *, lease: str | None = None) -> Deferred[list[Recorded]]:
+        if self.fault is not None:
+            return fail(self.fault)
+        recorded = [self._release(self.events[event], item_id) for item_id in ids]
+        self.tell(event)
+        return succeed(recorded)
+
+    def _release(self, state: _Event, item_id: str) -> Recorded:
+        held = state.held.pop(item_id, None)
+        if held is None:
+            return Recorded(0, False)
+        recorded = self._record(state, Posted(held.item.item, held.item.version))
+        item_key = key(item_id)
+        state.orders[item_key] = max(state.orders.get(item_key, 0), held.order)
+        return recorded
+
+    def stop_held(self, event: str, ids: Sequence[str]) -> Deferred[None]:
+        if self.fault is not None:
+            return fail(self.fault)
+        held = self.events[event].held
+        for item_id in ids:
+            if item_id in held:
+                held[item_id].item = held[item_id].item._replace(stopped=True)
+        return succeed(None)
+
+    def due(self, event: str, at: str, limit: int) -> Deferred[list[str]]:
+        if self.fault is not None:
+            return fail(self.fault)
+        waiting = [held.item for held in self.events[event].held.values() if not held.item.stopped]
+        times = {
+            held.item.id: milliseconds(held.until)
+            for held in waiting
+            if held.until is not None and milliseconds(held.until) <= milliseconds(at)
+        }
+        return succeed(sorted(times, key=times.__getitem__)[:limit])
 
     def read(self, event: str, after: int, limit: int) -> Deferred[Slice]:
         if self.fault is not None:
@@ -177,6 +288,9 @@ class MemoryLog:
         state.changes = state.changes[base - state.base :]
         state.base = base
         return succeed(None)
+
+    def scrub(self) -> Deferred[bool]:
+        return succeed(True)
 
     def watch(self, callback: Callable[[str], None]) -> None:
         self._watchers.append(callback)
@@ -272,8 +386,13 @@ class MemoryArchive:
         found: dict[str, PageItem] = {}
         late: set[str] = set()
         for change in self.stored.get(event, []):
-            item = change.item()
-            if item is not None:
+            item, filing = change.item(), change.filing()
+            if filing is not None and filing.id in found:
+                seq, filed = found[filing.id].seq, found[filing.id].item
+                found[filing.id] = PageItem(seq, msgspec.structs.replace(filed, talk=filing.talk))
+            elif item is not None:
+                if item.talk is None and item.id in found:
+                    item = msgspec.structs.replace(item, talk=found[item.id].item.talk)
                 if is_late(change):
                     late.add(item.id)
                 seq = found[item.id].seq if item.id in found else change.seq

@@ -23,6 +23,7 @@ MOST_LINES = 400
 IO_LIBRARIES = {
     "alchimia",
     "alembic",
+    "argon2",
     "autobahn",
     "httptools",
     "klein",
@@ -167,6 +168,9 @@ class ImportTests(SynchronousTestCase):
 
     def test_only_the_engine_knows_alchimia(self) -> None:
         self.assertEqual(users_of("alchimia"), {"afeed.archive.engine"})
+
+    def test_only_one_module_knows_how_passwords_are_hashed(self) -> None:
+        self.assertEqual(users_of("argon2"), {"afeed.organisers.passwords"})
 
     def test_only_the_archive_knows_sql_libraries(self) -> None:
         users = users_of("sqlalchemy") | users_of("alembic") | users_of("psycopg")

@@ -12,13 +12,16 @@ import docutils.core
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed import config
+from afeed.core.attribution.weights import Weights
 from afeed.core.calendar import whole_days
-from afeed.demo import RECORDING
+from afeed.core.filters import Filters
+from afeed.demo import PROGRAMME, RECORDING
 from afeed.settings import (
     Event,
     FlickrSource,
     PushSource,
     ReplaySource,
+    ScheduleSettings,
     Secret,
     Server,
     Store,
@@ -153,7 +156,9 @@ class DemoTests(SynchronousTestCase):
         self.assertEqual(settings.store.data_dir, Path("/state"))
         self.assertEqual(settings.store.archive, "sqlite:////state/archive.sqlite3")
         (source,) = event.sources
-        self.assertEqual(source, ReplaySource(file=RECORDING, speed=config.DEMO_SPEED, loop=True))
+        speed = config.DEMO_SPEED
+        self.assertEqual(source, ReplaySource(file=RECORDING, speed=speed, loop=True, rewind=True))
+        self.assertEqual(event.schedule, ScheduleSettings(file=PROGRAMME, format="toml", speed=speed))
         self.assertTrue(RECORDING.is_file())
         self.assertIn(event.name, config.check(settings))
 
@@ -175,9 +180,10 @@ class DocumentationTests(SynchronousTestCase):
             listen public_url trusted_proxies internal frame_ancestors cors_origins data_dir live_log
             live_log_password_env window max_log_bytes archive archive_password_env bearer_token_env
             api_key_env api_url slug name timezone starts ends hashtags type rule tags interval_s
-            token_env file speed loop lead_days tail_days
+            token_env file speed loop lead_days tail_days password_hash format keep_media media_dir
+            max_media_bytes max_connections_per_address blocked
         """
-        keys = names.split()
+        keys = [*names.split(), *attrs.fields_dict(Weights), *attrs.fields_dict(Filters)]
         page, example = PAGE.read_text("utf-8"), EXAMPLE.read_text("utf-8")
         self.assertEqual([key for key in sorted(keys) if f"``{key}``" not in page], [])
         self.assertEqual([key for key in sorted(keys) if key not in example], [])

@@ -5,24 +5,32 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import msgspec
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from afeed.core.attribution.index import prepare
+from afeed.core.attribution.memory import Memory
+from afeed.core.attribution.weights import Weights
 from afeed.core.change import EDITED, POSTED, REMOVED
 from afeed.core.draft import Posted, Removed
 from afeed.core.item import Author, Item
 from afeed.core.normalise.replay import read_recording
 from afeed.core.playing import START, Player
-from afeed.demo import DEMO_HASHTAG, DEMO_SPEED, PHOTO_PATH, PHOTOS, RECORDING
+from afeed.core.schedule.reading import read
+from afeed.demo import DEMO_HASHTAG, DEMO_SPEED, PHOTO_PATH, PHOTOS, PROGRAMME, RECORDING
 from afeed.demo.build import SCRIPT, build
+from afeed.demo.programme import PlayedOrigin, hurried, played
 from afeed.demo.script import ScriptError, read_script
+from afeed.schedules.origin import FileOrigin, Mark
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -271,3 +279,53 @@ class DrawingTests(SynchronousTestCase):
 
     def test_drawings_are_small(self) -> None:
         self.assertLess(sum(path.stat().st_size for path in self.files()), 300_000)
+
+
+class ProgrammeTests(SynchronousTestCase):
+    """The demo has a schedule, and its posts are filed as a visitor would file them."""
+
+    START = datetime(2026, 11, 22, tzinfo=UTC)
+
+    def setUp(self) -> None:
+        text = played(PROGRAMME.read_bytes(), self.START, DEMO_SPEED)
+        self.reading = read(text, ZoneInfo("UTC"))
+
+    def test_it_is_a_schedule_as_it_stands_and_as_it_is_played(self) -> None:
+        self.assertEqual(read(PROGRAMME.read_bytes(), ZoneInfo("UTC")).warnings, ())
+        self.assertEqual(self.reading.warnings, ())
+        talks = [talk for talk in self.reading.schedule.talks if not talk.is_break]
+        self.assertEqual(len(talks), 8)
+        self.assertEqual(talks[0].start, self.START + timedelta(minutes=1))
+        self.assertLess(talks[-1].end, self.START + timedelta(minutes=18))
+
+    def test_it_is_read_once_and_begins_then(self) -> None:
+        origin = PlayedOrigin(FileOrigin(PROGRAMME, lambda work: succeed(work())), DEMO_SPEED, lambda: 1.8e9)
+        first = self.successResultOf(Deferred.fromCoroutine(origin.read(Mark())))
+        self.assertEqual(first.data, played(PROGRAMME.read_bytes(), datetime.fromtimestamp(1.8e9, UTC), 30))
+        self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(origin.read(first.mark))).data)
+
+    def test_most_posts_during_a_talk_are_filed_under_it(self) -> None:
+        memory = Memory()
+        memory.index = prepare(self.reading.schedule, hurried(Weights(), DEMO_SPEED))
+        player = Player(read_recording(_lines()), DEMO_SPEED, False, START)
+        seconds, items, talks = 0.0, {}, {}
+        while not player.done:
+            seconds += player.wait(seconds)
+            due = player.due(seconds, self.START.timestamp() + seconds)
+            player.advance(len(due))
+            for draft in due:
+                if isinstance(draft, Posted):
+                    items[draft.item.id] = draft.item
+                    talks[draft.item.id] = memory.file(draft.item)
+                    talks.update(memory.gains(draft.item.id))
+        during = {id_: self.talk_at(item.created_at) for id_, item in items.items()}
+        inside = [id_ for id_, talk in during.items() if talk is not None]
+        right = [id_ for id_ in inside if talks[id_] == during[id_]]
+        self.assertGreater(len(inside), 200)
+        self.assertGreater(len(right) / len(inside), 0.9)
+        self.assertLess(sum(talks[id_] not in (None, during[id_]) for id_ in items), 10)
+
+    def talk_at(self, created_at: str) -> str | None:
+        moment = datetime.fromisoformat(created_at)
+        talks = [talk for talk in self.reading.schedule.talks if not talk.is_break]
+        return next((talk.id for talk in talks if talk.start <= moment < talk.end), None)

@@ -103,6 +103,12 @@ class NginxTests(SynchronousTestCase):
         self.assertIn(b"post 1", body)
         self.assertIn("Content-Security-Policy", headers)
 
+    def test_the_key_of_a_report_is_in_no_log_though_a_node_is_out_of_order(self) -> None:
+        for number in range(4):
+            status, _, _ = self.request(f"/{SLUG}/talks/keynote/report?key=secret-{number}")
+            self.assertEqual(status, 404)
+        self.assertNotIn("secret-", self.nginx.output())
+
     def test_metrics_stay_inside(self) -> None:
         self.assertEqual(self.request("/metrics")[0], 404)
 

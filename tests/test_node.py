@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
+import attrs
 from twisted.application.service import Application, IService
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
@@ -27,6 +28,7 @@ from afeed.core.leading import EVERY_S, STUCK_S
 from afeed.leadership import Leadership
 from afeed.metrics import Metrics
 from afeed.node import ARCHIVE_PATIENCE_S, Node, Parts
+from afeed.organisers.moderation import Moderation
 from afeed.pipeline import Intake
 from afeed.services import Supervised
 from tests.fakes import a_post
@@ -96,6 +98,22 @@ class FakeSource:
         return Check(name="x", state="ok", detail="")
 
 
+class FakeModeration:
+    """Learns who is blocked when :attr:`learned` fires."""
+
+    def __init__(self) -> None:
+        self.learned: Deferred[None] = Deferred()
+
+    async def learn(self) -> None:
+        await self.learned
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
 class FakePort:
     def __init__(self) -> None:
         self.open = True
@@ -146,6 +164,7 @@ class NodeCase(SynchronousTestCase):
             stages=self.house.stages,
             routes=self.house.routes,
             front=self.house.front,
+            settle=lambda: self._maybe("settle"),
         )
         self.recorder.watch(
             archive_start=(self.house.archive, "start"),
@@ -209,6 +228,26 @@ class StartTests(NodeCase):
         self.assertTrue(self.node.ready())
         self.assertEqual(self.states, ["READY=1"])
         self.stop(5)
+
+    def test_before_anything_is_taken_it_is_known_who_is_blocked(self) -> None:
+        moderation = FakeModeration()
+        self.recorder.watch(moderation_start=(moderation, "start"))
+        parts = attrs.evolve(self.parts, moderation=cast(Moderation, moderation))
+        self.node = Node(parts, self.clock, self.states.append, None, refuse)
+        self.start()
+        self.assertEqual(self.recorder.calls, ["archive_start"])
+        moderation.learned.callback(None)
+        self.assertEqual(self.recorder.calls[:3], ["archive_start", "log_start", "hub_start"])
+        self.assertIn("moderation_start", self.recorder.calls)
+        self.stop(5)
+
+    def test_a_stop_does_not_wait_until_it_is_known_who_is_blocked(self) -> None:
+        moderation = FakeModeration()
+        parts = attrs.evolve(self.parts, moderation=cast(Moderation, moderation))
+        self.node = Node(parts, self.clock, self.states.append, None, refuse)
+        self.start()
+        self.stop(5)
+        self.assertNotIn("log_start", self.recorder.calls)
 
     def test_the_ports_are_opened_by_twist_too_which_knows_no_privileged_start(self) -> None:
         self.house.front.doStart()

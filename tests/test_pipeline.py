@@ -8,7 +8,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from afeed.core.draft import Removed
+from afeed.core.draft import RESTORED, Draft, Held, Posted, Removed
 from afeed.core.errors import LeaseLost, LogDefect, LogFull, LogUnavailable
 from afeed.interfaces import ISink, Position, Recorded
 from afeed.metrics import Metrics
@@ -194,3 +194,99 @@ class IntakeTests(SynchronousTestCase):
         self.assertIn('afeed_queue_length{event="e"} 2.0', self.text())
         durable.callback([Recorded(1, True), Recorded(2, True)])
         self.assertIn('afeed_queue_length{event="e"} 0.0', self.text())
+
+
+def holds(event: str, draft: Draft) -> Held | None:
+    """What says so is held."""
+    if isinstance(draft, Posted) and "bad" in draft.item.text:
+        return Held(draft.item, draft.version, "muted:bad")
+    return None
+
+
+class HoldingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.log = MemoryLog(["e"])
+        self.metrics = Metrics(self.clock.seconds)
+        self.lead = FakeLead()
+        self.intake = Intake(self.log, self.clock, self.metrics, self.clock.seconds, self.lead, holds=holds)
+
+    def offer(self, *drafts: Draft, position: Position | None = None) -> list[Recorded]:
+        return self.successResultOf(self.intake.offer("e", list(drafts), position))
+
+    def held(self) -> list[str]:
+        return [one.item.id for one in self.successResultOf(self.log.held("e", 10))]
+
+    def test_what_is_held_has_no_number_and_the_position_goes_on(self) -> None:
+        recorded = self.offer(a_post(1, "bad"), a_post(2), position=Position("x", "p7"))
+        self.assertEqual(recorded, [Recorded(0, True), Recorded(1, True)])
+        self.assertEqual(self.held(), ["push:1"])
+        self.assertEqual(self.successResultOf(self.log.position("e", "x")), "p7")
+        self.assertEqual(self.offer(a_post(1, "bad"), position=Position("x", "p8")), [Recorded(0, False)])
+        self.assertEqual(self.successResultOf(self.log.position("e", "x")), "p8")
+
+    def test_it_is_counted_as_held_and_not_as_shown(self) -> None:
+        self.offer(a_post(1, "bad"), a_post(1, "bad"))
+        text = self.metrics.text().decode()
+        self.assertIn('afeed_held_total{event="e",reason="muted",source="push"} 1.0', text)
+        self.assertNotIn("afeed_items_total{", text)
+
+    def test_a_removal_always_passes_and_takes_what_is_held_with_it(self) -> None:
+        self.offer(a_post(1, "bad"), a_post(2, "bad"))
+        self.assertEqual(self.offer(Removed("push:1")), [Recorded(1, True)])
+        self.assertEqual(self.held(), ["push:2"])
+        self.assertEqual(self.offer(a_post(1, "bad")), [Recorded(0, False)])
+        self.assertEqual(self.held(), ["push:2"])
+
+    def test_an_edit_of_what_is_shown_is_judged_and_the_old_version_stays(self) -> None:
+        self.offer(a_post(1, "fine", "1"))
+        self.assertEqual(self.offer(a_post(1, "bad", "2")), [Recorded(0, True)])
+        self.assertEqual([change.type for change in self.log.events["e"].changes], ["item.posted"])
+        (released,) = self.successResultOf(self.log.release("e", ["push:1"]))
+        self.assertEqual(released, Recorded(2, True))
+        self.assertEqual(self.log.events["e"].changes[-1].type, "item.edited")
+
+    def test_what_was_released_is_not_held_again_in_the_same_version(self) -> None:
+        self.offer(a_post(1, "bad"))
+        self.successResultOf(self.log.release("e", ["push:1"]))
+        self.offer(a_post(1, "bad"))
+        self.assertEqual((self.held(), self.log.events["e"].head), ([], 1))
+
+    def test_what_was_restored_is_not_held_when_its_source_sends_it_again(self) -> None:
+        self.successResultOf(self.log.append("e", None, [a_post(1, "bad"), Removed("push:1")]))
+        again = Posted(a_post(1, "bad").item, f"{RESTORED}1")
+        self.successResultOf(self.log.append("e", None, [again]))
+        self.offer(a_post(1, "bad"))
+        self.assertEqual((self.held(), self.log.events["e"].head), ([], 3))
+        # Another version is another matter.
+        self.offer(a_post(1, "bad, and worse", "2"))
+        self.assertEqual(self.held(), ["push:1"])
+
+    def test_while_the_log_is_away_what_is_to_be_held_waits(self) -> None:
+        self.log.fault = LogUnavailable("away")
+        offered = self.intake.offer("e", [a_post(1, "bad")])
+        self.clock.pump([RETRY_S] * 3)
+        self.assertNoResult(offered)
+        self.log.fault = None
+        self.clock.advance(RETRY_S)
+        self.assertEqual(self.successResultOf(offered), [Recorded(0, True)])
+
+    def test_it_is_held_under_the_token_of_the_term(self) -> None:
+        self.log.hold = lambda *given, **options: fail(LeaseLost("no"))  # type: ignore[method-assign]
+        self.failureResultOf(self.intake.offer("e", [a_post(1, "bad")]), LeaseLost)
+        self.assertEqual(self.lead.doubts, ["n 1"])
+
+    def test_one_that_cannot_be_held_because_of_a_defect_keeps_nothing_else_out(self) -> None:
+        hold = self.log.hold
+
+        def fails(event, held, **options):  # type: ignore[no-untyped-def]
+            if any(one.item.id == "push:2" for one in held):
+                return fail(LogDefect("holding failed because of a defect"))
+            return hold(event, held, **options)
+
+        self.log.hold = fails  # type: ignore[method-assign]
+        recorded = self.offer(*(a_post(n, "bad") for n in (1, 2, 3)), a_post(4))
+        self.assertEqual([one.new for one in recorded], [True, False, True, True])
+        self.assertEqual(self.held(), ["push:1", "push:3"])
+        self.assertEqual(len(self.flushLoggedErrors(LogDefect)), 1)
+        self.assertIn('reason="defect"', self.metrics.text().decode())

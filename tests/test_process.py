@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -173,6 +174,17 @@ class RunningTests(ProcessTestCase):
         self.assertIn(str(server.port), output)
         self.assertIn("cannot listen", logfile.read_text("utf-8"))
         self.assertFalse(pidfile.exists())
+
+    def test_a_socket_that_systemd_has_not_handed_over_is_named(self) -> None:
+        server = self.server()
+        text = server.config_path.read_text("utf-8")
+        endpoint = "systemd:domain=INET:index=0"
+        server.config_path.write_text(re.sub(r'"tcp:[^"]*"', f'"{endpoint}"', text), "utf-8")
+        command = [TWISTD, "-n", "--pidfile=", "afeed", "--config", str(server.config_path)]
+        status, output = run(command, server.directory)
+        self.assertEqual(status, 1, output)
+        self.assertIn(f"cannot listen on {endpoint}: systemd has handed over no such socket", output)
+        self.assertNotIn("Traceback", output)
 
     def test_without_a_configuration_it_shows_the_demo(self) -> None:
         server = self.server()

@@ -1,5 +1,6 @@
 """A bundled recording of a small invented conference, for a first look without any account.
 
+``programme.toml`` has its talks, which :mod:`afeed.demo.programme` brings to the times of the play.
 ``conference.jsonl`` is played by :class:`afeed.sources.replay.Replay` over and over; the drawings its items
 show are in ``photos/`` and are served at :data:`PHOTO_PATH`.
 """
@@ -12,6 +13,9 @@ _HERE = Path(__file__).parent
 
 #: The recording: one change a line, nine hours long.
 RECORDING = _HERE / "conference.jsonl"
+
+#: Its programme, at the recording's own times.
+PROGRAMME = _HERE / "programme.toml"
 
 #: The drawings, and the path under which the pages find them.
 PHOTOS = _HERE / "photos"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
 
-from bench.__main__ import surroundings
+from bench.surroundings import in_a_line
 from tests.chaos import page
 from tests.chaos.table import Row, Scenario, rendered, scenarios, totals
 
@@ -49,7 +49,7 @@ def run(chosen: Sequence[Scenario], long: bool, seed: int | None, path: Path | N
     """Run the scenarios one after the other, each with a seed of its own unless one is given, and print their
     table; put each of them on the page ``path`` as soon as it has ended.  Returns the exit status."""
     rows: list[Row] = []
-    measured = surroundings() if path else ""
+    measured = in_a_line() if path else ""
     unfinished = []
     for one in chosen:
         seed_here = SystemRandom().randrange(10**6) if seed is None else seed

@@ -19,6 +19,7 @@ import msgspec
 
 from afeed.core.change import POSTED, compose, timestamp
 from afeed.core.draft import Posted, prepare
+from tests.archive.support import AS_AT_FIRST
 from tests.chaos.archived import archived_count, execute
 from tests.chaos.failpoints import POINTS, FailPoint
 from tests.chaos.kills import Witnesses
@@ -234,7 +235,7 @@ def killed_while_upgrading(place: Place, point: FailPoint) -> Verdict:
     with Witnesses(server, RATE) as witnesses:
         _taken(witnesses, SOME)
         server.stop()
-        execute(server, "DROP TABLE source_gaps", "UPDATE afeed_revision SET version_num = '0001'")
+        execute(server, *AS_AT_FIRST)
         server.doom(point)
         server.die(point)
         return _ended(server, witnesses)

@@ -18,10 +18,10 @@ def without_dedupe() -> None:
 
     decide = Database._decide
 
-    def careless(self: Database, row: int, record: Any, known: Any) -> tuple[int, str | None]:
+    def careless(self: Database, adding: Any, record: Any) -> tuple[int, str | None]:
         if record.kind == "post":
-            return self._events[row].head + 1, POSTED
-        return decide(self, row, record, known)
+            return adding.head + 1, POSTED
+        return decide(self, adding, record)
 
     Database._decide = careless  # type: ignore[method-assign]
     beginning = "local function decide(o, kind, id, version, order)\n"
@@ -48,12 +48,13 @@ def without_fencing() -> None:
 def _change_append(old: str, new: str) -> None:
     """Put ``new`` in the place of ``old`` in the script that appends."""
     from afeed.livelog import redis_lua
+    from afeed.livelog.redis_lua_parts import Script
 
     source = redis_lua.APPEND.source.decode("ascii")
     if source.count(old) != 1:
         raise AssertionError(f"the script does not say {old!r}")
     changed = source.replace(old, new).encode("ascii")
-    script = redis_lua.Script(changed, sha1(changed, usedforsecurity=False).hexdigest())
+    script = Script(changed, sha1(changed, usedforsecurity=False).hexdigest())
     redis_lua.ALL = tuple(script if one is redis_lua.APPEND else one for one in redis_lua.ALL)  # type: ignore
     redis_lua.APPEND = script
 

@@ -240,7 +240,10 @@ class _Archive:
                 "no connection granted", self.full, ("too many connections",), (*AWAY, "its CONNECTION LIMIT")
             ),
             Fault("all connections taken", self.crowded, ("slots", "clients"), (*AWAY, "max_connections")),
-            Fault("PostgreSQL frozen", self.cluster.frozen, HANGING, (*AWAY, "see whether it hangs")),
+            # Others who write may wait first, for some seconds each; the strainer speaks in its turn.
+            Fault(
+                "PostgreSQL frozen", self.cluster.frozen, HANGING, (*AWAY, "see whether it hangs"), short_s=15.0
+            ),
             Fault("database read-only", self.read_only, ("read-only",), (*AWAY, "is it a standby")),
             Fault("password changed", self.password_changed, ("password",), (*AWAY, "the new one")),
             Fault("table locked", self.locked, ("lock timeout", *HANGING), (*AWAY, "pg_locks")),

@@ -15,7 +15,7 @@ from afeed.core.cursor import MAX_SEQ, Ancestor, parse_cursor, resume
 from afeed.core.errors import BadCursor, BadInput
 from afeed.core.framing import MAX_CHANGES
 from afeed.core.http import Header, client_address, is_internal, query_members
-from afeed.core.request import check_body, raw_head, read_target
+from afeed.core.request import check_body, raw_head, read_target, split_path
 from afeed.transports.asking import MAX_WAIT_S, asking
 from afeed.web.exchange import Exchange
 from afeed.web.reading import RequestReader
@@ -92,18 +92,36 @@ class _Nowhere:
     common: tuple[Header, ...] = ()
 
 
-def _admit(method: bytes, version: bytes, url: bytes, headers: list[Header]) -> tuple[Exchange, int]:
-    """As the front door does."""
-    _, path, query = read_target(method, version, url, headers)
-    check_body(version, headers, 4096)
-    connection: Any = _Nowhere()
-    return Exchange(connection, method, version, path, query, headers, "127.0.0.1", False), 4096
+class _Gate:
+    """Admits as the front door does; with a memory, also what it has seen before."""
+
+    def __init__(self, memory: bool) -> None:
+        self._memory = memory
+
+    def admit(self, method: bytes, version: bytes, url: bytes, headers: list[Header]) -> tuple[Exchange, int]:
+        _, path, query = read_target(method, version, url, headers)
+        check_body(version, headers, 4096)
+        return self._exchange(method, version, path, query, headers), 4096
+
+    def admit_again(self, before: Exchange, url: bytes) -> Exchange | None:
+        if not self._memory:
+            return None
+        return self._exchange(b"GET", b"1.1", *split_path(url), before.headers)
+
+    def _exchange(
+        self, method: bytes, version: bytes, path: bytes, query: bytes, headers: list[Header]
+    ) -> Exchange:
+        connection: Any = _Nowhere()
+        return Exchange(connection, method, version, path, query, headers, "127.0.0.1", True)
 
 
-def _read(pieces: Sequence[bytes]) -> tuple[list[tuple[Any, ...]], int | None, bytes | None]:
+def _read(
+    pieces: Sequence[bytes], memory: bool = False
+) -> tuple[list[tuple[Any, ...]], int | None, bytes | None]:
     """The requests, the status of the refusal behind them, and what is left for a WebSocket."""
-    reader = RequestReader(_admit, lambda: 0.0)
+    reader = RequestReader(_Gate(memory), lambda: 0.0)
     leaving = b""
+    found: list[tuple[Any, ...]] = []
     for piece in pieces:
         if reader.refusal is not None:
             break
@@ -111,7 +129,10 @@ def _read(pieces: Sequence[bytes]) -> tuple[list[tuple[Any, ...]], int | None, b
             leaving += piece
             continue
         reader.feed(piece)
-    found = [(one.method, one.target, one.version, one.headers, one.body, one.last) for one in reader.ready]
+        found += [
+            (one.method, one.target, one.version, one.headers, one.body, one.last) for one in reader.ready
+        ]
+        reader.ready.clear()
     status = reader.refusal.status if reader.refusal is not None else None
     return found, status, None if reader.leaving is None else reader.leaving + leaving
 
@@ -122,6 +143,9 @@ def _head(stack: ExitStack) -> Check:
         rng = Random(len(case))
         cuts = sorted({0, len(case), *(int(rng.random() * len(case)) for _ in range(4))})
         pieces = _read([case[start:end] for start, end in pairwise(cuts)])
+        # Who remembers the headers of the request before reads the same as who does not.
+        others = [case, case.replace(b"/", b"/other?", 1), case, case[:-1], case]
+        assert _read(others, memory=True) == _read(others), case
         # Where it is cut decides how much of a request comes before the refusal, not what the requests are.
         least = min(len(whole[0]), len(pieces[0]))
         assert whole[0][:least] == pieces[0][:least], (whole, pieces)

@@ -8,10 +8,12 @@ from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, timedelta
 
+import msgspec
+
 from afeed.core.schedule import limits
 from afeed.core.schedule.difference import succeed
 from afeed.core.schedule.formats import FRAB, ICAL, TOML, VOC
-from afeed.core.schedule.model import Reading, Room, Schedule, Talk, Track, decode_reading, encode_reading
+from afeed.core.schedule.model import Reading, Room, Schedule, Talk, Track
 from afeed.core.schedule.problems import BadSchedule
 from afeed.core.schedule.prose import TAGS
 from afeed.core.schedule.reading import read
@@ -70,7 +72,8 @@ def _told(refusal: BadSchedule) -> None:
 
 def _sound(reading: Reading, format: str) -> None:
     """What holds for every schedule, whatever it was read from."""
-    assert reading.format == format and decode_reading(encode_reading(reading)) == reading
+    assert reading.format == format
+    assert msgspec.json.decode(msgspec.json.encode(reading), type=Reading) == reading
     assert len(reading.warnings) <= limits.MAX_WARNINGS + 1
     for text in reading.warnings:
         assert text and len(text.splitlines()) == 1 and not _UNSTORABLE.search(text), text

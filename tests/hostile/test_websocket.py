@@ -125,7 +125,7 @@ def _closing() -> Iterator[Case]:
     yield Case("7.5.1", (frame(CLOSE, b"\x03\xe8\xce\xba\xe1\xbd\xb9\xed\xa0\x80edited"),), 1007)
     valid = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999)
     for number, code in enumerate(valid, 1):
-        yield Case(f"7.7.{number}", (frame(CLOSE, code.to_bytes(2, "big")),), 1000)
+        yield Case(f"7.7.{number}", (frame(CLOSE, code.to_bytes(2, "big")),), code)
     for number, code in enumerate((0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999, 1015, 5000, 65535), 1):
         yield Case(f"7.9.{number}", (frame(CLOSE, code.to_bytes(2, "big")),), 1002)
 
