@@ -19,8 +19,6 @@ from tests.servers.afeed import PROJECT, AfeedServer
 from tests.servers.process import wait_until
 from tests.servers.redis import Redis
 
-COMMAND = (sys.executable, "-m", "afeed.command")
-START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 SCHEDULE = """\
 timezone = "UTC"
@@ -42,16 +40,17 @@ room = "Side"
 """
 
 
-def programme(hours: int = 0, **titles: str) -> str:
-    """Two talks at the same time, or the boats some hours later."""
-    text = SCHEDULE.format(start=START, boats=START + timedelta(hours=hours))
-    for old, new in titles.items():
-        text = text.replace(old, new)
-    return text
+def programme(start: datetime, hours: int = 0) -> str:
+    """Two talks from ``start`` on, or the boats some hours later."""
+    return SCHEDULE.format(start=start, boats=start + timedelta(hours=hours))
 
 
 class FilingTests(TestCase):
     timeout = 240
+
+    def setUp(self) -> None:
+        # Both have just begun, however long other tests took before this one.
+        self.start = datetime.now(UTC) - timedelta(minutes=10)
 
     def server(self, folder: Path, **options: Any) -> AfeedServer:
         extra = f"[events.schedule]\nfile = {json.dumps(str(folder / 'schedule.toml'))}\ninterval_s = 10\n"
@@ -62,7 +61,7 @@ class FilingTests(TestCase):
     def folder(self, text: str | None = None) -> Path:
         folder = Path(self.mktemp()).absolute()
         folder.mkdir(parents=True)
-        (folder / "schedule.toml").write_text(text if text is not None else programme(), "utf-8")
+        (folder / "schedule.toml").write_text(text if text is not None else programme(self.start), "utf-8")
         return folder
 
     def kinds(self, server: AfeedServer, kind: str) -> list[dict[str, Any]]:
@@ -96,7 +95,7 @@ class FilingTests(TestCase):
         self.assertEqual(items, {"push:1": "lamps", "push:2": "lamps", "push:3": None})
         # Until the boats move, the time says nothing; then the lighthouses are alone.
         self.post(server, "4", "so interesting, and the room is full")
-        (folder / "schedule.toml").write_text(programme(3), "utf-8")
+        (folder / "schedule.toml").write_text(programme(self.start, 3), "utf-8")
         wait_until(lambda: self.kinds(server, "schedule.changed"), "the move to be told", 40)
         (told,) = self.kinds(server, "schedule.changed")
         self.assertEqual([(one["id"], one["kinds"]) for one in told["talks"]], [("boats", ["moved"])])
@@ -148,7 +147,7 @@ class FilingTests(TestCase):
 
         wait_until(lambda: len(posted()) == 3, "all posts to reach the first node", 20)
         self.assertEqual([change["item"]["talk"] for change in posted()], ["lamps"] * 3)
-        (folder / "schedule.toml").write_text(programme(3), "utf-8")
+        (folder / "schedule.toml").write_text(programme(self.start, 3), "utf-8")
         wait_until(lambda: self.kinds(nodes[0], "schedule.changed"), "the move to be told", 40)
         # However often the others look, and whoever leads next.
         nodes[0].stop()

@@ -16,17 +16,16 @@ from tests.servers.afeed import AfeedServer
 from tests.servers.process import wait_until
 
 PASSWORD = "four gulls on a pier"
-START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 PHONE = {"viewport": {"width": 390, "height": 844}}
 CLEAR = "What a talk on lighthouses, their keepers are heroes"
 
 
-def programme(hours: int) -> str:
-    """Two talks at this hour, of which the second may be some ``hours`` later."""
+def programme(start: datetime, hours: int) -> str:
+    """Two talks from ``start`` on, of which the second may be some ``hours`` later."""
     talks = (("lamps", "Lighthouses and their keepers", 0), ("boats", "Folding paper boats", hours))
     return "\n".join(
         f'[[talks]]\nid = "{id}"\ntitle = "{title}"\nroom = "Hall {number}"\nminutes = 60\n'
-        f"start = {START + timedelta(hours=later):%Y-%m-%dT%H:%M:00Z}"
+        f"start = {start + timedelta(hours=later):%Y-%m-%dT%H:%M:00Z}"
         for number, (id, title, later) in enumerate(talks, 1)
     )
 
@@ -38,7 +37,8 @@ class FilingTests(TestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir(parents=True)
         self.schedule = folder / "schedule.toml"
-        self.schedule.write_text(programme(0), "utf-8")
+        self.start = datetime.now(UTC) - timedelta(minutes=10)
+        self.schedule.write_text(programme(self.start, 0), "utf-8")
         self.server = AfeedServer(
             sources=f'[events.schedule]\nfile = "{self.schedule}"\ninterval_s = 10\n',
             extra=f'[[admin.users]]\nname = "ann"\npassword_hash = "{hashed(PASSWORD)}"\n',
@@ -107,7 +107,7 @@ class FilingTests(TestCase):
                     )
                 )
 
-                self.schedule.write_text(programme(2), "utf-8")
+                self.schedule.write_text(programme(self.start, 2), "utf-8")
                 viewer.page.wait_for_selector("#programme :text('Folding paper boats')", timeout=60_000)
                 told = str(viewer.page.locator("#programme li").inner_text())
                 self.assertEqual(viewer.page.locator("#said").text_content(), told)
