@@ -19,7 +19,6 @@ from tests.servers.afeed import PROJECT, AfeedServer
 from tests.servers.process import wait_until
 from tests.servers.redis import Redis
 
-
 SCHEDULE = """\
 timezone = "UTC"
 
