@@ -100,9 +100,10 @@ def _words(rng: Random, count: int) -> list[str]:
 class World:
     """The event: its programme, its words and its people, the same for the same seed."""
 
-    def __init__(self, items: int, talks: int) -> None:
+    def __init__(self, items: int, talks: int, slug: str = SLUG) -> None:
         self.rng = Random(1)
         self.count = items
+        self.slug = slug
         self.vocabulary = _words(self.rng, 20_000)
         self.words = Zipf(self.vocabulary, self.rng)
         self.people = Zipf([f"person{n}" for n in range(50_000)], self.rng)
@@ -153,19 +154,25 @@ class World:
         person = self.people.choose()
         content = " ".join(words)
         photo = Media(type="photo", url=f"https://p.example/{seq}.jpg", width=1200, height=800, alt=words[0])
-        item = Item(
-            id=f"x:{seq}",
-            source="x" if rng.random() < 0.8 else "flickr",
-            author=Author(name=person.capitalize(), handle=person),
-            text=content,
-            html=f"<p>{content}</p>",
-            created_at=written.isoformat().replace("+00:00", "Z"),
-            url=f"https://x.com/{person}/status/{seq}",
-            media=(photo,) if rng.random() < 0.1 else (),
-            talk=talk,
+        item = self.filed(
+            Item(
+                id=f"x:{seq}",
+                source="x" if rng.random() < 0.8 else "flickr",
+                author=Author(name=person.capitalize(), handle=person),
+                text=content,
+                html=f"<p>{content}</p>",
+                created_at=written.isoformat().replace("+00:00", "Z"),
+                url=f"https://x.com/{person}/status/{seq}",
+                media=(photo,) if rng.random() < 0.1 else (),
+                talk=talk,
+            )
         )
         at = timestamp(written.timestamp() + 1)
         return Change(seq, at, POSTED, item.id, "1", compose(prepare(Posted(item, "1")), POSTED, at))
+
+    def filed(self, item: Item) -> Item:
+        """The item under its talk."""
+        return item
 
 
 def fill(url: str, world: World) -> float:
@@ -174,11 +181,11 @@ def fill(url: str, world: World) -> float:
     schema.prepare(parsed, backend)
     began = time.perf_counter()
     engine = make_engine(parsed, backend, "write")
-    indexer = Indexer(backend.search, backend.insert, {SLUG: ZONE})
+    indexer = Indexer(backend.search, backend.insert, {world.slug: ZONE})
     with engine.connect() as connection:
         for batch in world.changes():
             with connection.begin():
-                _put(connection, backend, indexer, batch)
+                _put(connection, backend, indexer, world.slug, batch)
             if batch[-1].seq % 50_000 == 0:
                 print(
                     f"  {batch[-1].seq:,} in {time.perf_counter() - began:,.0f} s", file=sys.stderr, flush=True
@@ -190,16 +197,16 @@ def fill(url: str, world: World) -> float:
     return time.perf_counter() - began
 
 
-def _put(connection: Any, backend: Backend, indexer: Indexer, batch: list[Change]) -> None:
+def _put(connection: Any, backend: Backend, indexer: Indexer, slug: str, batch: list[Change]) -> None:
     begin = backend.begin["write"]
     if begin is not None:
         connection.execute(text(begin))
     folded = fold(batch)
     after, upto = batch[0].seq - 1, batch[-1].seq
-    transactions.advance(connection, backend.insert, SLUG, Lineage("e1", ()), after, upto, batch[-1].at)
+    transactions.advance(connection, backend.insert, slug, Lineage("e1", ()), after, upto, batch[-1].at)
     new = {one.key: New(one.first_seq, one.content, one.talk) for one in folded.items}
-    with indexer.around(connection, SLUG, folded.keys(), new):
-        transactions.write(connection, backend.insert, SLUG, folded)
+    with indexer.around(connection, slug, folded.keys(), new):
+        transactions.write(connection, backend.insert, slug, folded)
 
 
 class Asked:

@@ -17,15 +17,15 @@ _SOURCE = f'[[events.sources]]\ntype = "x"\nrule = "{TAG}"\n'
 
 @contextmanager
 def fed_server(
-    live_log: str = "embedded", archive: str = "sqlite:///var/archive.sqlite3"
+    live_log: str = "embedded", archive: str = "sqlite:///var/archive.sqlite3", event: str = ""
 ) -> Iterator[tuple[AfeedServer, Feeder]]:
-    """A server that reads the stream of a feeder, both ended afterwards."""
+    """A server that reads the stream of a feeder, both ended afterwards.  ``event`` is TOML for its event."""
     port = free_port()
     feeder = Feeder(port)
     server = AfeedServer(
         live_log=live_log,
         archive=archive,
-        sources=_SOURCE,
+        sources=_SOURCE + event,
         extra=f'[accounts.x]\nbearer_token_env = "AFEED_X"\napi_url = "{feeder.url}"\n',
         env={"AFEED_X": TOKEN},
     )
