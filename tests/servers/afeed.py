@@ -20,10 +20,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from tests.servers.process import ServerProcess, free_port, wait_until
+from tests.servers.process import PATIENCE_S, ServerProcess, free_port, wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 PUSH_TOKEN = "a-push-token-for-tests-only"
@@ -65,6 +66,7 @@ class AfeedServer(ServerProcess):
         #: The beginning of a command for programs that are to see the node's files where it does.
         self.within: Sequence[str] = ()
         self.live_log = live_log
+        self._accepted = 0
         self._twistd = list(twistd or [str(Path(sys.executable).with_name("twistd"))])
         self._path = path
         self._env = dict(env or {})
@@ -113,14 +115,15 @@ token_env = "AFEED_PUSH_TOKEN"
         if self._path is not None:
             env["PYTHONPATH"] = str(self._path)
         command = [*self._twistd, "-n", "--pidfile=", "afeed", "--config", str(self.config_path)]
+        self._accepted = 0
         self.spawn(command, env=env)
 
-    def start(self, seconds: float = 30.0) -> None:
+    def start(self, seconds: float = PATIENCE_S) -> None:
         """Start it and return once it is ready; raises :class:`AssertionError` with its output otherwise."""
         self.launch()
         self.wait_ready(seconds)
 
-    def wait_ready(self, seconds: float = 30.0) -> None:
+    def wait_ready(self, seconds: float = PATIENCE_S) -> None:
         """Return once /readyz answers 200."""
 
         def ready() -> bool:
@@ -148,7 +151,7 @@ token_env = "AFEED_PUSH_TOKEN"
         method: str = "GET",
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        seconds: float = 40.0,
+        seconds: float = PATIENCE_S,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of one request; raises :class:`OSError` when nobody answers."""
         request = urllib.request.Request(self.url + path, data=body, headers=dict(headers or {}), method=method)
@@ -159,6 +162,8 @@ token_env = "AFEED_PUSH_TOKEN"
         except urllib.error.HTTPError as answer:
             with answer:
                 return answer.code, answer.headers, answer.read()
+        except HTTPException as error:  # it ended in the midst of an answer
+            raise ConnectionError(f"{method} {path}: {error!r}") from error
 
     def push(self, *items: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Publish ``items``; returns their results, in order, once they are durable.  Raises :class:`Refused`
@@ -172,6 +177,7 @@ token_env = "AFEED_PUSH_TOKEN"
         if status != 201:
             raise Refused(f"push was answered {status}: {body!r}")
         results: list[dict[str, Any]] = json.loads(body)["results"]
+        self._accepted = max([self._accepted, *(result["seq"] or 0 for result in results)])
         return results
 
     def updates(self, since: str | None = None, *, wait: int = 0, limit: int = 200) -> dict[str, Any]:
@@ -183,8 +189,22 @@ token_env = "AFEED_PUSH_TOKEN"
         answer: dict[str, Any] = json.loads(body)
         return answer
 
-    def changes(self) -> list[dict[str, Any]]:
-        """The whole log of the event, as clients see it."""
+    def changes(self, upto: int = 0) -> list[dict[str, Any]]:
+        """The whole log of the event, as clients see it, as soon as this node shows ``upto`` and all that was
+        accepted by :meth:`push` since it was started: in a flood a node rests for some milliseconds before it
+        shows what is durable, and what others accepted it hears of a moment later."""
+        found: list[dict[str, Any]] = []
+
+        least = max(upto, self._accepted)
+
+        def there() -> bool:
+            found[:] = self._changes()
+            return not least or (bool(found) and found[-1]["seq"] >= least)
+
+        wait_until(there, f"change {least} to be shown at {self.url}")
+        return found
+
+    def _changes(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         cursor = "0"
         while True:

@@ -72,17 +72,20 @@ class Cluster:
         """The running nodes that say that they run the sources."""
         return [node for node in self.nodes if node.running and metric(node, "afeed_leader") == 1]
 
-    def wait_for_leader(self, *, other_than: AfeedServer | None = None, seconds: float = 15.0) -> AfeedServer:
-        """The one node that leads, as soon as there is one; ``other_than`` may not answer and is not asked."""
+    def wait_for_leader(self, *, other_than: AfeedServer | None = None) -> AfeedServer:
+        """The node that leads, as soon as one says so and no other, which may not have heard yet that it was
+        followed; ``other_than`` may not answer and is not asked."""
         found: list[AfeedServer] = []
 
         def there() -> bool:
             candidates = [node for node in self.nodes if node is not other_than and node.running]
-            found[:] = [node for node in candidates if metric(node, "afeed_leader") == 1]
-            return bool(found)
+            try:
+                found[:] = [node for node in candidates if metric(node, "afeed_leader") == 1]
+            except OSError:  # one that was just started does not listen yet
+                return False
+            return len(found) == 1
 
-        wait_until(there, "a node to run the sources", seconds)
-        assert len(found) == 1, [node.url for node in found]
+        wait_until(there, "one node to run the sources")
         return found[0]
 
     @contextmanager
@@ -97,11 +100,11 @@ class Cluster:
 
 def metric(node: AfeedServer, name: str) -> float:
     """The sum over all labels; raises :class:`OSError` when nobody answers."""
-    text = node.request("/metrics", seconds=10)[2].decode()
+    text = node.request("/metrics")[2].decode()
     return sum(map(float, re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)))
 
 
 def check(node: AfeedServer, name: str) -> dict[str, Any]:
     """One check of ``/healthz``."""
-    told: dict[str, Any] = json.loads(node.request("/healthz", seconds=10)[2])["checks"][name]
+    told: dict[str, Any] = json.loads(node.request("/healthz")[2])["checks"][name]
     return told

@@ -112,7 +112,7 @@ class NginxServer(ServerProcess):
     def verdict(self) -> tuple[int, str]:
         """What ``nginx -t`` says of the configuration: exit status and output."""
         done = subprocess.run(
-            [*self._command, "-t"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30
+            [*self._command, "-t"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
         )
         return done.returncode, done.stdout
 

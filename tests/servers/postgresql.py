@@ -95,9 +95,9 @@ class PostgreSQL(ServerProcess):
             ],
             user=self._owner,
         )
-        wait_until(self._ready, f"PostgreSQL to start: {self.output()}", 30)
+        wait_until(self._ready, f"PostgreSQL to start: {self.output()}")
 
-    def stop(self, seconds: float = 20.0) -> int | None:
+    def stop(self, seconds: float = 40.0) -> int | None:
         """SIGINT is PostgreSQL's fast shutdown: SIGTERM would wait for the clients."""
         if self.running:
             self.signal(signal.SIGINT)

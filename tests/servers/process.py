@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -10,7 +11,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from random import SystemRandom
+from typing import BinaryIO
+
+#: How long something that has to happen is waited for (seconds): long, for a machine that does much else.
+PATIENCE_S = 60.0
+#: Servers listen on ports from here on, up to those that the system gives to outgoing connections.
+_FIRST_PORT, _LEAST_PORTS = 10_000, 5_000
 
 
 class MissingProgram(Exception):
@@ -28,14 +37,52 @@ def program(*names: str) -> str:
     )
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on 127.0.0.1 on which nobody listens.
+
+    It stays free until it is listened on, and between two starts of a server: it is none of those that the
+    system gives to outgoing connections, and no other process of these tests gets it while this one lives.
+    """
+    for _ in range(1000):
+        port = SystemRandom().randrange(_FIRST_PORT, _ports_end())
+        if port in _given or not _reserved(port):
+            continue
+        _given.add(port)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:  # a program that has nothing to do with these tests
+                continue
+        return port
+    raise AssertionError("no port is free on 127.0.0.1")
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+@cache
+def _ports_end() -> int:
+    """The first port that an outgoing connection may take; everything counts where that leaves too few."""
+    first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()
+    return int(first) if int(first) >= _FIRST_PORT + _LEAST_PORTS else int(last)
+
+
+@cache
+def _register() -> BinaryIO:
+    """A file with a byte for every port, which is locked by the process that has it, until that ends."""
+    return Path(tempfile.gettempdir(), f"afeed-test-ports-{os.getuid()}").open("ab")
+
+
+def _reserved(port: int) -> bool:
+    """Whether this process has ``port`` for itself now."""
+    try:
+        fcntl.lockf(_register(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
     """Return as soon as ``condition()`` holds; raise :class:`AssertionError` naming ``what`` at the deadline.
 
     For the tests' own thread, before a reactor runs or beside one; never call it in reactor code.
@@ -50,7 +97,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 def answers(port: int) -> bool:
     """Whether something accepts connections on 127.0.0.1:``port``."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
             return True
     except OSError:
         return False
@@ -97,7 +144,7 @@ class ServerProcess:
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = PATIENCE_S) -> int:
         """Its exit status, negative for a signal."""
         assert self._process is not None
         return self._process.wait(seconds)
@@ -107,9 +154,9 @@ class ServerProcess:
         if self.running:
             self.signal(signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(20)
+            self._process.wait(PATIENCE_S)
 
-    def stop(self, seconds: float = 20.0) -> int | None:
+    def stop(self, seconds: float = 40.0) -> int | None:
         """SIGTERM, wait, SIGKILL at the deadline.  Returns the exit status."""
         if self._process is None:
             return None

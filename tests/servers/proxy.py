@@ -58,7 +58,7 @@ class Proxy:
         """Returns when all connections are closed."""
         self._closing.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive(), "a connection of the proxy did not end"
         self._listener.close()
 

@@ -32,6 +32,6 @@ class Simulator(ServerProcess):
         """What the simulator answers; raises :class:`urllib.error.HTTPError` when it cannot do that."""
         body = urllib.parse.urlencode(members).encode()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{self.url}/control/{action}", data=body, timeout=20) as answer:
+        with opener.open(f"{self.url}/control/{action}", data=body, timeout=60) as answer:
             told: bytes = answer.read()
         return told.decode().strip()
