@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 from random import Random
+from typing import Any
 
 from twisted.internet import reactor, threads
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,35 +14,32 @@ from twisted.internet.task import deferLater
 from afeed.archive.store import SqlArchive
 from afeed.archive.strainer import Strainer
 from afeed.core.errors import ArchiveUnavailable
-from tests.archive.support import EVENT, LINEAGE, ArchiveTestCase, logged
+from tests.archive.support import EVENT, LINEAGE, ArchiveTestCase, HandClock, logged, until
 from tests.fakes import MemoryLog, a_post
 from tests.servers.postgresql import PostgreSQL
 
-
-async def until(condition: object, what: str, seconds: float = 30.0) -> None:
-    """Let the reactor work until ``condition()`` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
-        await deferLater(reactor, 0.02)
+#: How long a read and a write may take, in seconds.
+READ_S, WRITE_S = 5.0, 7.5
 
 
 class SQLiteOutageTests(ArchiveTestCase):
     async def test_a_file_that_somebody_else_has_locked_is_unavailable_in_time_and_works_again(self) -> None:
-        archive = await self.open(timeout=0.2)
+        clock = HandClock()
+        archive = await self.open(clock, timeout=READ_S)
+        await archive.scrub()  # behind that with which it starts
         changes = logged([a_post(1)])
         with closing(sqlite3.connect(self.database.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            began = time.monotonic()
-            await self.assertFailure(archive.store(EVENT, LINEAGE, 0, changes), ArchiveUnavailable)
-            self.assertLess(time.monotonic() - began, 3)
+            storing = archive.store(EVENT, LINEAGE, 0, changes)
+            clock.advance(WRITE_S)
+            await self.assertFailure(storing, ArchiveUnavailable)
             self.assertEqual(await archive.read(EVENT, 0, 9), [], "reading goes on beside another's write")
             self.assertEqual(archive.check().state, "degraded", "but that is no reason to call it well")
-            began = time.monotonic()
+            # A page must not wait for whoever has it locked: that would fail after a while.
             self.assertIsNone(await archive.position(EVENT))
-            self.assertLess(time.monotonic() - began, 0.2, "a page must not wait for whoever has it locked")
-            await self.assertFailure(archive.position(EVENT, to_write=True), ArchiveUnavailable)
+            looking = archive.position(EVENT, to_write=True)
+            clock.advance(WRITE_S)
+            await self.assertFailure(looking, ArchiveUnavailable)
             self.assertEqual(archive.check().state, "degraded")
             other.execute("ROLLBACK")
         self.assertIsNone(await archive.position(EVENT, to_write=True))
@@ -75,8 +72,8 @@ class PostgreSQLOutageTests(ArchiveTestCase):
         self.server.start()
         self.log = MemoryLog([EVENT])
 
-    def archive_of(self, timeout: float = 5.0) -> SqlArchive:
-        archive = SqlArchive(self.server.url, reactor, lambda: 0.0, timeout=timeout)
+    def archive_of(self, clock: Any = reactor, timeout: float = 60.0) -> SqlArchive:
+        archive = SqlArchive(self.server.url, clock, lambda: 0.0, timeout=timeout)
         self.addCleanup(self.stop, archive)
         return archive
 
@@ -119,37 +116,46 @@ class PostgreSQLOutageTests(ArchiveTestCase):
             await threads.deferToThread(self.server.start)
         # The reader's connection died with the server; that is nobody's business any more.
         self.assertEqual(len(await archive.read(EVENT, 0, 5)), 5)
-        await until(lambda: self.copied(strainer) == 6000, "the strainer to catch up")
+        await until(lambda: self.copied(strainer) == 6000, "the strainer to catch up", 120)
         self.assertEqual(await archive.read(EVENT, 0, 10_000), self.log.events[EVENT].changes)
         await until(lambda: strainer.check().state == "ok", "health to tell of the end")
 
     async def test_a_server_that_hangs_is_unavailable_in_time_and_works_again(self) -> None:
-        archive = self.archive_of(timeout=0.5)
+        clock = HandClock()
+        archive = self.archive_of(clock, READ_S)
         await archive.start()
         changes = logged([a_post(1)])
         await archive.store(EVENT, LINEAGE, 0, changes)
         self.assertEqual(await archive.extent(EVENT), (1, 1))
         with self.server.frozen():
-            began = time.monotonic()
-            await self.assertFailure(archive.read(EVENT, 0, 9), ArchiveUnavailable)
-            await self.assertFailure(archive.store(EVENT, LINEAGE, 1, []), ArchiveUnavailable)
+            await self.run_out(archive.read(EVENT, 0, 9), clock, READ_S)
+            await self.run_out(archive.store(EVENT, LINEAGE, 1, []), clock, WRITE_S)
             # New connections hang as well.
-            await self.assertFailure(archive.read(EVENT, 0, 9), ArchiveUnavailable)
-            self.assertLess(time.monotonic() - began, 5)
+            await self.run_out(archive.read(EVENT, 0, 9), clock, READ_S)
         self.assertEqual(await archive.read(EVENT, 0, 9), changes)
         await archive.store(EVENT, LINEAGE, 1, [])
         await until(lambda: archive._database.workers.alive == 2, "the abandoned threads to end")
 
+    async def run_out(self, waiting: Deferred[Any], clock: HandClock, seconds: float) -> None:
+        """Let the time be up for what is under way."""
+        await deferLater(reactor, 0.1)  # so that the server has it, or would
+        clock.advance(seconds)
+        await self.assertFailure(waiting, ArchiveUnavailable)
+
     async def test_a_server_that_hangs_does_not_hold_up_the_end(self) -> None:
-        archive = self.archive_of()
+        clock = HandClock()
+        archive = self.archive_of(clock, READ_S)
         await archive.start()
         await archive.position(EVENT)
         with self.server.frozen():
             reading = archive.read(EVENT, 0, 9)
             reading.addErrback(lambda failure: None)
-            began = time.monotonic()
-            await archive.stop()
-            self.assertLess(time.monotonic() - began, 4.5)
+            stopping = archive.stop()
+            while not stopping.called:
+                clock.advance(0.02)
+                await deferLater(reactor, 0.01)
+            await stopping
+            self.assertLess(clock.seconds(), 4.5)
 
     async def test_errors_name_the_server_and_not_the_password(self) -> None:
         url = self.server.url.replace("afeed@", "afeed:hunter2@").replace("/postgres", "/nowhere")

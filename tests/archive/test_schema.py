@@ -96,14 +96,14 @@ class SchemaSuite:
     async def test_processes_that_migrate_at_once_wait_for_each_other(self) -> None:
         processes = [child("-c", MIGRATOR, self.database.url) for _ in range(3)]
         for process in processes:
-            _, errors = await threads.deferToThread(process.communicate, timeout=50)
+            _, errors = await threads.deferToThread(process.communicate, timeout=120)
             self.assertEqual((process.returncode, errors), (0, b""))
         await self.open()
         self.assertEqual(self.database.query(f"SELECT count(*) FROM {REVISION_TABLE}"), [(1,)])
 
     async def test_a_migration_that_was_killed_half_way_is_done_again_from_the_start(self) -> None:
         process = child("-c", MIGRATOR, self.database.url, "die")
-        await threads.deferToThread(process.communicate, timeout=50)
+        await threads.deferToThread(process.communicate, timeout=120)
         self.assertEqual(process.returncode, -9)
         archive = await self.open()
         await archive.store(EVENT, LINEAGE, 0, logged([a_post(1)]))

@@ -3,8 +3,10 @@ there are of what."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,7 +20,16 @@ from afeed.archive.searching import Query
 from afeed.archive.store import SqlArchive
 from afeed.core.draft import RESTORED, Draft, Filed, Posted, Removed
 from afeed.core.item import Author, Media
-from tests.archive.support import EVENT, LINEAGE, ArchiveTestCase, PostgreSQLDatabase, SQLiteDatabase, logged
+from tests.archive.support import (
+    EVENT,
+    LINEAGE,
+    ArchiveTestCase,
+    HandClock,
+    PostgreSQLDatabase,
+    SQLiteDatabase,
+    logged,
+    until,
+)
 from tests.fakes import an_item
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -47,7 +58,10 @@ class SearchSuite:
         return [one.seq for one in answer.items]
 
     async def standing(self, drafts: tuple[Draft, ...] = TALKS) -> SqlArchive:
-        archive = await self.open(zones={EVENT: AMSTERDAM})
+        return await self.standing_by(reactor, drafts)
+
+    async def standing_by(self, clock: Any, drafts: tuple[Draft, ...]) -> SqlArchive:
+        archive = await self.open(clock, zones={EVENT: AMSTERDAM})
         await self.fill(archive, drafts)
         return archive
 
@@ -271,12 +285,13 @@ class SearchSuite:
 
     # -- archives that are older than their index
 
-    async def until_whole(self, archive: SqlArchive) -> None:
-        for _ in range(400):
-            if (await archive.find(EVENT, Query(text="red"), 5)).whole:
-                return
+    async def until_whole(self, archive: SqlArchive, clock: HandClock | None = None) -> None:
+        deadline = time.monotonic() + 60
+        while not (await archive.find(EVENT, Query(text="red"), 5)).whole:
+            self.assertLess(time.monotonic(), deadline, "the archive was not indexed in time")
             await deferLater(reactor, 0.02)
-        self.fail("the archive was not indexed in time")
+            if clock is not None:
+                clock.advance(0.1)
 
     def forget_the_index(self) -> Iterator[str]:
         yield "DELETE FROM tallies"
@@ -301,7 +316,8 @@ class SearchSuite:
 
     async def test_a_flood_is_archived_at_once_and_found_when_it_is_over(self) -> None:
         self.patch(indexing, "FLOOD", 100)
-        archive = await self.standing()
+        clock = HandClock()
+        archive = await self.standing_by(clock, TALKS)
         begun = logged(TALKS)
         flood = [post(n, f"red item{n}", talk="a") for n in range(10, 130)]
         edit = post(2, "What a talk, now in blue", "2", talk="a")
@@ -311,7 +327,7 @@ class SearchSuite:
         found = await archive.find(EVENT, Query(text='"item20"'), 5)
         self.assertEqual((found.items, found.whole), ([], False))
         self.assertEqual(await self.found(archive, "blue"), [2])
-        await self.until_whole(archive)
+        await self.until_whole(archive, clock)
         self.assertEqual(await self.found(archive, '"item20"'), [16])
         self.assertEqual(await self.found(archive, '"item12"'), [])
         shown = [(one.value, one.items) for one in await archive.counts(EVENT, "talk")]
@@ -330,7 +346,8 @@ class SearchSuite:
         self.assertEqual(await self.found(archive, day="2026-11-22"), [5])
         await archive.stop()
         again = await self.open(zones={EVENT: ZoneInfo("America/New_York")})
-        await deferLater(reactor, 0.1)
+        zone = "SELECT zone FROM search_events"
+        await until(lambda: self.database.query(zone) == [("America/New_York",)], "the index to begin again")
         await self.until_whole(again)
         self.assertEqual(await self.found(again, day="2026-11-22"), [])
         self.assertEqual(await self.found(again, "lighthouse", hour="2026-11-21T04"), [3])
@@ -356,12 +373,7 @@ class SQLiteSearchTests(SearchSuite, ArchiveTestCase):
         self.assertIn(b"zwetschgendatschi", self.database.everything())
         changes = logged([post(1), *drafts, Removed("push:1")])[-1:]
         await archive.store(EVENT, LINEAGE, 399, changes)
-        for _ in range(250):
-            if b"zwetschg" not in self.database.everything():
-                break
-            await deferLater(reactor, 0.02)
-        else:
-            self.fail("the word of a removed item is still in the files")
+        await until(lambda: b"zwetschg" not in self.database.everything(), "the word to go from the files")
 
     async def test_the_index_and_the_archive_agree_to_the_byte(self) -> None:
         """FTS5 checks itself; a contentless table that was told the wrong words when something was taken out

@@ -76,15 +76,15 @@ class WalkSuite:
             with reading_items(self.database.url) as reader:
                 pages = reader.pages(EVENT, None, 2)
                 told.put([one.seq for one in next(pages)])
-                asked.get(timeout=20)
+                asked.get(timeout=60)
                 told.put([one.seq for page in pages for one in page])
 
         reading = threads.deferToThread(read)
-        self.assertEqual(await threads.deferToThread(told.get, True, 20), [1, 2])
+        self.assertEqual(await threads.deferToThread(told.get, True, 60), [1, 2])
         # The writer does not wait for the reader either.
         await archive.store(EVENT, LINEAGE, 5, [removal])
         asked.put(None)
-        self.assertEqual(await threads.deferToThread(told.get, True, 20), [3, 5])
+        self.assertEqual(await threads.deferToThread(told.get, True, 60), [3, 5])
         await reading
 
     async def test_an_event_that_nobody_knows_has_nothing(self) -> None:
