@@ -1,7 +1,8 @@
 """Offers the drafts of :func:`drafts` to an embedded log and strains it into an archive, until both have all.
 
 Run as ``python straining_child.py DIRECTORY URL``; may be killed at any moment and run again.  Prints
-``started`` when it is at work.
+``opening``, ``started`` when it is at work, and how far it is after every step.  With ``stay`` as a third
+argument it prints ``done`` in the end and waits to be killed.
 """
 
 from __future__ import annotations
@@ -39,16 +40,21 @@ def drafts() -> Iterator[Draft]:
             yield a_post(number)
 
 
-async def main(reactor: Any, directory: str, url: str) -> None:
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+async def main(reactor: Any, directory: str, url: str, *more: str) -> None:
+    say("opening")
     log = EmbeddedLog(
         Path(directory), reactor, time.time, Random(1), window=WINDOW, max_log_bytes=1_000_000_000
     )
     archive = SqlArchive(url, reactor, time.time)
-    strainer = Strainer(log, archive, [EVENT], reactor, Random(1), batch=5, on_copied=lambda event, seq: None)
+    strainer = Strainer(log, archive, [EVENT], reactor, Random(1), batch=5, on_copied=say)
     running = Deferred.fromCoroutine(strainer.run())
     running.addErrback(lambda failure: failure.trap(CancelledError))
     await log.start([EVENT], [archive])
-    print("started", flush=True)
+    say("started")
     pending = list(drafts())
     for first in range(0, len(pending), 50):
         # Offered again after every kill, as a source would: what is recorded already stays as it is.
@@ -56,6 +62,9 @@ async def main(reactor: Any, directory: str, url: str) -> None:
         await deferLater(reactor, 0.005)
     while strainer.lag(EVENT).changes or strainer.check().data[EVENT]["copied"] < COUNT:
         await deferLater(reactor, 0.02)
+    if "stay" in more:
+        say("done")
+        await Deferred()
     running.cancel()
     await log.stop()
     await archive.stop()
