@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tomllib
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.configuration.positions import positions
+from tests.properties import given
 
 DOCUMENT = """\
 # a comment

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afeed import config
 from tests.configuration.files import ENVIRON, EVENT, EXAMPLE, TOKEN, ConfigurationTestCase
+from tests.properties import given
 
 
 class ProblemTests(ConfigurationTestCase):
@@ -261,7 +261,6 @@ class AnythingTests(ConfigurationTestCase):
         super().setUp()
         (self.folder / "last-year.jsonl").touch()
 
-    @settings(deadline=None)
     @given(st.lists(st.tuples(st.sampled_from(_LINES), st.sampled_from(_VALUES)), min_size=1, max_size=4))
     def test_any_key_may_hold_any_value(self, changes: list[tuple[str, str]]) -> None:
         text = EXAMPLE.read_text("utf-8")
@@ -274,7 +273,6 @@ class AnythingTests(ConfigurationTestCase):
             self.assertEqual(len(str(error).splitlines()), len(error.problems))
             self.assertNotIn(TOKEN, str(error))
 
-    @settings(deadline=None)
     @given(st.binary(max_size=60), st.integers(min_value=0, max_value=3000))
     def test_any_bytes_anywhere(self, noise: bytes, position: int) -> None:
         source = EXAMPLE.read_bytes()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,6 +20,7 @@ from afeed.core.backfill import (
     unsearchable,
 )
 from afeed.core.change import timestamp
+from tests.properties import given
 
 NOON = 1_772_355_600.0
 

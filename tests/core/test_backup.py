@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,6 +13,7 @@ from afeed.core.cursor import Ancestor
 from afeed.core.errors import BadBackup
 from tests.fakes import an_item
 from tests.livelog.samples import posted
+from tests.properties import given, settings
 
 
 def beginning(event: str, head: int, *holes: Hole) -> Beginning:
@@ -149,7 +149,7 @@ class DamageTests(SynchronousTestCase):
             self.refused([*self.lines[: number + 1], line, *self.lines[number + 1 :]])
             self.refused([*rest[: number - 1], line, *rest[number - 1 :]] if number else [*rest, line])
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(at=st.integers(0, 10**6), byte=st.integers(0, 255))
     def test_any_byte_that_was_changed_is_noticed(self, at: int, byte: int) -> None:
         lines = composed((beginning("one", 1), [posted(1)]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import msgspec
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,6 +24,7 @@ from afeed.core.change import (
 )
 from afeed.core.draft import Removed, SourceGap, prepare
 from tests.fakes import a_post, an_item
+from tests.properties import given
 
 AT = "2026-11-21T17:00:06.120Z"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.cursor import MAX_SEQ, Ancestor, Cursor, Gap, Resume, parse_cursor, resume
 from afeed.core.errors import BadCursor
+from tests.properties import given
 
 ANCESTORS = (Ancestor("b", 40), Ancestor("a", 25))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,6 +17,7 @@ from afeed.core.draft import (
     version_order,
 )
 from tests.fakes import a_post
+from tests.properties import given
 
 words = st.lists(st.text(alphabet=st.characters(codec=None), max_size=4), max_size=3)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core import framing
 from afeed.core.cursor import Gap
+from tests.properties import given
 
 
 class MessageTests(SynchronousTestCase):

@@ -7,12 +7,12 @@ import json
 import math
 from typing import Any
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.change import timestamp
 from afeed.core.ledger import PollLedger
+from tests.properties import given
 
 NOON = 1_772_355_600.0
 STARTS = NOON - 86_400

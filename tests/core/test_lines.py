@@ -5,11 +5,11 @@ from __future__ import annotations
 import tracemalloc
 from itertools import pairwise
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.lines import LineReader
+from tests.properties import given
 
 ONE = '{"data":{"id":"1","text":"Grüße 👋 \\n"}}'.encode()
 TWO = '{"data":{"id":"2","text":"سلام"}}'.encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -32,6 +31,7 @@ from afeed.core.recovery import (
     record_of,
     shared,
 )
+from tests.properties import given
 
 
 class SharedTests(SynchronousTestCase):

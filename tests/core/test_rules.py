@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.rules import TAG_PREFIX, NewRule, Plan, Rule, plan, slugs_of, tag_of
+from tests.properties import given
 
 slugs = st.sampled_from(["a", "b", "c", "d"])
 values = st.sampled_from(["#x", "#y", " #y ", "(#x)", "#z OR #x"])

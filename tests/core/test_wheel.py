@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.wheel import Wheel
+from tests.properties import given
 
 
 class WheelTests(SynchronousTestCase):

@@ -13,7 +13,6 @@ import attrs
 import feedparser
 import icalendar
 import msgspec
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,6 +29,7 @@ from afeed.exports.subject import Subject
 from afeed.exports.writing import FORMATS
 from afeed.interfaces import PageItem
 from tests.exports.samples import ITEMS, ODD, OF_TALK, PLAIN, RICH, SCHEDULE, SUBJECT, whole
+from tests.properties import given
 
 AT = "2026-11-21T12:02:00Z"
 ATOM = "{http://www.w3.org/2005/Atom}"

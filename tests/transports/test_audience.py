@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from twisted.internet.task import Clock
@@ -18,6 +17,7 @@ from afeed.hub import Hub
 from afeed.transports.audience import LOST_AT, PING_S, PROBED_AT, STALL_S, Audience, Viewer
 from afeed.transports.outlet import DirectOutlet
 from tests.fakes import MemoryArchive, MemoryLog, a_post, strain
+from tests.properties import settings
 from tests.transports.test_outlet import FakeTransport
 from tests.transports.viewing import Pipe, line
 
@@ -316,5 +316,5 @@ class Crowd(RuleBasedStateMachine):
 class CrowdTests(SynchronousTestCase):
     def test_every_interleaving_keeps_the_promise(self) -> None:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            Crowd, settings=settings(max_examples=150, stateful_step_count=40, deadline=None)
+            Crowd, settings=settings(max_examples=150, stateful_step_count=40)
         )

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 import msgspec
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,6 +15,7 @@ from afeed.core.attribution.index import Index, prepare
 from afeed.core.attribution.weights import Weights
 from afeed.core.item import Author, Item, Media, Quote
 from tests.core.attribution.labelled import schedule
+from tests.properties import given, settings
 
 INDEX = prepare(schedule())
 
@@ -199,7 +199,7 @@ class WeightTests(SynchronousTestCase):
 class AnythingTests(SynchronousTestCase):
     index: Index = INDEX
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.text(max_size=300),
         st.text(max_size=30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,8 +14,9 @@ from afeed.core.normalise.finder import find
 from afeed.core.normalise.text import Span, plain_to_html, render, sanitise, unescape_x
 from tests.core.normalise.fixtures import photo, post_v1, post_v2
 from tests.core.normalise.test_recordings import Elements
+from tests.properties import given, settings
 
-bounded = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+bounded = settings(max_examples=150)
 
 _PIECES = (
     "#aea",

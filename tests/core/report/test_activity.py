@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.report.activity import MOST_BINS, Activity, Peak, moment, peaks, window
+from tests.properties import given
 
 
 class WindowTests(SynchronousTestCase):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.report.counting import Distinct, Top
+from tests.properties import given
 
 
 class DistinctTests(SynchronousTestCase):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from dateutil.rrule import rrulestr
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from afeed.core.schedule.calendarrules import Rule
+from tests.properties import given, settings
 
 #: Without a zone, as days are.  So late, because the library looks until 9999 for a day that never comes.
 _START = datetime(9995, 3, 1)  # noqa: DTZ001
@@ -48,7 +48,7 @@ class RuleTests(SynchronousTestCase):
     def found(self, parts: dict[str, str], interval: int = 1, days: int = 400) -> list[date]:
         return list(Rule(parts, interval, _START.date()).until(_START.date() + timedelta(days=days)))
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(rules(), st.integers(1, 5), st.integers(0, 900))
     def test_they_are_those_of_a_library(self, parts: dict[str, str], interval: int, later: int) -> None:
         start = _START + timedelta(days=later)

@@ -6,7 +6,6 @@ import json
 import time
 
 import msgspec
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afeed.core.schedule.formats import FORMATS
@@ -19,6 +18,7 @@ from tests.core.schedule.test_frab import xml
 from tests.core.schedule.test_ical import ical
 from tests.core.schedule.test_table import TALK
 from tests.core.schedule.test_voc import document, event
+from tests.properties import given, settings
 
 BILLION = (
     '<!DOCTYPE x [<!ENTITY a "ha">'
@@ -171,12 +171,12 @@ class AnythingTests(ScheduleTestCase):
         except BadSchedule as error:
             self.assertTrue(str(error))
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.binary(max_size=200), st.sampled_from(FORMATS))
     def test_bytes(self, data: bytes, format: str) -> None:
         self.either(data, format)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(
         st.sampled_from([xml(), json.dumps(document()), ical(), TALK]),
         st.integers(0, 2000),
@@ -188,7 +188,7 @@ class AnythingTests(ScheduleTestCase):
         at %= len(text)
         self.either((text[:at] + put + text[at + gone :]).encode("utf-8", "surrogatepass"), "auto")
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.sampled_from(sorted(event())),
         st.recursive(
