@@ -17,6 +17,7 @@ from afeed.transports.audience import PING_S
 from afeed.transports.longpoll import STALLED_WAIT_S
 from tests.chaos.promises import TOLD_S, within
 from tests.servers.afeed import AfeedServer
+from tests.servers.process import PATIENCE_S
 from tests.servers.redis import Redis
 from tests.transports.frames import TEXT, after_handshake
 from tests.transports.test_audience import Hall
@@ -256,13 +257,13 @@ class SilentRedisTests(SynchronousTestCase):
         return listener
 
     def check_told(self, listener: Listener) -> None:
-        listener.read_until(b'"hello"', self.PROMISED_S)
+        listener.read_until(b'"hello"', PATIENCE_S)
         self.pause()
         listener.read_until(b'"stalled":true', self.PROMISED_S)
         self.resume()
         listener.read_until(b'"stalled":false', self.PROMISED_S)
         self.server.push({"id": "2", "text": "after"})
-        listener.read_until(b'"push:2"', self.PROMISED_S)
+        listener.read_until(b'"push:2"', PATIENCE_S)
 
     def test_websocket(self) -> None:
         self.check_told(self.listen("ws", *UPGRADE))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import process_time
 from typing import Any
 from urllib.parse import urlencode
 
@@ -216,9 +216,9 @@ class HeldTests(HeldCase):
 class FilterFormTests(SynchronousTestCase):
     def test_as_many_muted_words_as_a_form_holds_keep_nobody_waiting(self) -> None:
         fields = {"mode": "everything", "hold_s": "60", "muted": "\n".join(f"{n:x}" for n in range(12_000))}
-        began = monotonic()
+        began = process_time()
         found = FilterForm.sent(fields).read()
-        self.assertLess(monotonic() - began, 5.0)  # it took minutes when each was compared with each
+        self.assertLess(process_time() - began, 5.0)  # it took minutes when each was compared with each
         assert isinstance(found, FilterForm)
         self.assertEqual([mistake.values for mistake in found.mistakes], [{"most": 500}])
 

@@ -244,7 +244,7 @@ class SeriesTests(ScheduleTestCase):
         # Rules of which nothing is left are work as well.
         rules = "RRULE:FREQ=DAILY;COUNT=1;BYMONTH=2;BYMONTHDAY=30;UNTIL=20271201\n" * 10
         many = ical(EVENT.replace("SUMMARY", f"{rules}SUMMARY") * 4000)
-        self.assertIn("its series name more than 20,000 dates", self.refusal(many, within_s=10.0))
+        self.assertIn("its series name more than 20,000 dates", self.refusal(many, within_s=30.0))
 
     def test_import_19_more_entries_than_any_event_has(self) -> None:
         said = self.refusal(ical("BEGIN:VEVENT\nEND:VEVENT\n" * 300_000), within_s=3.0)
