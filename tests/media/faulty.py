@@ -29,6 +29,7 @@ class PictureHost(Resource):
         self.headers: dict[bytes, list[bytes]] = {}
         self.gone: list[Deferred[Any]] = []
         self.busy = False
+        self.retry_after = b"7"
         self._reactor = reactor
         self._port: Any = None
 
@@ -53,7 +54,7 @@ class PictureHost(Resource):
         self.headers = dict(request.requestHeaders.getAllRawHeaders())
         if self.busy:
             request.setResponseCode(429)
-            request.setHeader(b"retry-after", b"7")
+            request.setHeader(b"retry-after", self.retry_after)
             return b"later"
         body = self.pictures.get(path)
         if body is not None:
@@ -124,7 +125,7 @@ class PictureHost(Resource):
 
     def do_busy(self, request: Request) -> bytes:
         request.setResponseCode(429)
-        request.setHeader(b"retry-after", b"7")
+        request.setHeader(b"retry-after", self.retry_after)
         return b"later"
 
     def do_to(self, request: Request) -> bytes:

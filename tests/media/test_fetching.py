@@ -21,7 +21,7 @@ def nearby(address: str) -> bool:
 
 
 class FetchCase(TestCase):
-    timeout = 30
+    timeout = 180
 
     def setUp(self) -> None:
         self.host = PictureHost(reactor)
@@ -30,7 +30,7 @@ class FetchCase(TestCase):
 
     def fetcher(self, **options: Any) -> Fetcher:
         return Fetcher(
-            reactor, **{"allowed": nearby, "limit": 100_000, "timeout_s": 5.0, "head_s": 1.0, **options}
+            reactor, **{"allowed": nearby, "limit": 100_000, "timeout_s": 60.0, "head_s": 60.0, **options}
         )
 
     async def failing(self, kind: type[Exception], url: str, **options: Any) -> Any:

@@ -22,7 +22,7 @@ TWISTD = (sys.executable, str(Path(__file__).with_name("nearby_twistd.py")))
 
 
 class ProcessTests(TestCase):
-    timeout = 180
+    timeout = 400
 
     def setUp(self) -> None:
         self.host = PictureHost(reactor)
@@ -45,12 +45,12 @@ class ProcessTests(TestCase):
         def run() -> None:
             self.server.start()
             self.server.push(self.post(1, "/ann.png", "/slow"))
-            wait_until(lambda: self.host.asked["/slow"] == 1, "it is fetching")
-            wait_until(lambda: self.check()["data"]["kept"] == 1, "one is kept")
+            wait_until(lambda: self.host.asked["/slow"] >= 1, "it is fetching")
+            wait_until(lambda: self.check()["data"].get("kept") == 1, "one is kept")
             self.server.kill()
             blockingCallFromThread(reactor, self.host.pictures.__setitem__, "/slow", JPEG)
             self.server.start()
-            wait_until(lambda: self.check()["data"].get("kept") == 2, "the other is kept", 40)
+            wait_until(lambda: self.check()["data"].get("kept") == 2, "the other is kept", 120)
             self.assertEqual(self.host.asked["/ann.png"], 1)
             store = MediaStore(self.server.directory / "var" / "media")
             found = {sha for sha, _ in store.names()}
@@ -74,7 +74,7 @@ class ProcessTests(TestCase):
                 "/round",
             )
             self.server.push(*(self.post(number, path) for number, path in enumerate(faults)))
-            wait_until(lambda: self.check()["data"]["failed"] >= 1, "some are given up", 40)
+            wait_until(lambda: self.check()["data"].get("failed", 0) >= 1, "some are given up", 120)
             (result,) = self.server.push(self.post(99, "/ann.png"))
             self.assertTrue(result["new"])
             self.assertIn(self.check()["state"], ("ok", "degraded"))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -97,7 +98,7 @@ class StoreTests(SynchronousTestCase):
                 writer.stdout.readline()
                 before = len(self.files())
                 while len(self.files()) < before + 3:
-                    pass
+                    time.sleep(0.005)
                 writer.send_signal(signal.SIGKILL)
         found = list(self.store.names())
         self.assertGreaterEqual(len(found), 3)
