@@ -16,7 +16,7 @@ from tests.livelog.holder import open_log
 from tests.livelog.samples import post
 from tests.servers.afeed import SLUG
 
-UNTIL = "2026-11-21T18:00:06.120+01:00"
+UNTIL = "2126-11-21T18:00:06.120+01:00"
 
 
 async def main(where: str, what: str) -> None:
