@@ -21,7 +21,7 @@ from afeed.filing.again import Again
 from afeed.filing.process import WorkerDied, WorkerProcess
 from afeed.filing.register import Register
 from afeed.filing.worker import Order, Step, make_memory, steps
-from tests.archive.support import LINEAGE, ArchiveTestCase, SQLiteDatabase
+from tests.archive.support import LINEAGE, ArchiveTestCase, SQLiteDatabase, until
 from tests.fakes import FakeLead, MemoryLog
 from tests.filing.support import BOATS, CLEAR, EVENT, GULLS, LAMPS, SCHEDULE, FakeProgramme, item, programme_of
 
@@ -33,8 +33,8 @@ class InProcess:
         self.order = order
         self.lives = lives
         before = read_before(order.url, order.event, order.after, 10) if order.after else []
-        pages = read_items(order.url, order.event, order.after, 2)
-        self.steps = steps(make_memory(order), before, pages, order.after)
+        self.pages = read_items(order.url, order.event, order.after, 2)
+        self.steps = steps(make_memory(order), before, self.pages, order.after)
         self.killed = False
 
     def next(self) -> Deferred[Step]:
@@ -43,6 +43,8 @@ class InProcess:
 
     def kill(self) -> None:
         self.killed = True
+        self.steps.close()
+        self.pages.close()
 
 
 class AgainTests(ArchiveTestCase):
@@ -239,8 +241,14 @@ class AgainTests(ArchiveTestCase):
 
     async def test_the_real_process_does_the_same(self) -> None:
         await self.begin()
-        again = self.make_again(lambda order: WorkerProcess(order, reactor))
-        await self.run_until(self.is_done, again)
+        workers: list[WorkerProcess] = []
+
+        def begin(order: Order) -> WorkerProcess:
+            workers.append(WorkerProcess(order, reactor))
+            return workers[-1]
+
+        await self.run_until(self.is_done, self.make_again(begin))
+        await until(lambda: all(worker._ended for worker in workers), "the process to end")
         self.assertEqual(self.filings(), [(f"x:{number}", "lamps") for number in range(1, 21)])
 
     async def test_a_process_that_dies_or_babbles_is_told_of(self) -> None:
@@ -249,5 +257,5 @@ class AgainTests(ArchiveTestCase):
         for program in (("/bin/false",), ("/bin/echo", "babble")):
             worker = WorkerProcess(order, reactor, program)
             await self.assertFailure(worker.next(), WorkerDied)
-            await deferLater(reactor, 0.1)
+            await until(lambda worker=worker: worker._ended, "the process to end")
         self.flushLoggedErrors()

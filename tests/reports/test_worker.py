@@ -77,7 +77,7 @@ class WorkerTests(SynchronousTestCase):
 
 
 class ProcessTests(TestCase):
-    timeout = 60
+    timeout = 180
 
     def request(self, url: str = "sqlite:////nowhere/at/all") -> Request:
         return Request(archive=url, event=EVENT, window=DAY)
@@ -127,7 +127,7 @@ class ProcessTests(TestCase):
         making = ReportProcess(reactor, program).make(self.request())
         reactor.callLater(0.2, making.cancel)
         await self.assertFailure(making, CancelledError)
-        end = reactor.seconds() + 20
+        end = reactor.seconds() + 60
         while reapProcessHandlers:
             self.assertLess(reactor.seconds(), end, "the process goes on")
             await deferLater(reactor, 0.02)

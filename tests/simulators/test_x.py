@@ -270,7 +270,7 @@ class ByHandTests(SynchronousTestCase):
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/control/{path}", body.encode(), method="POST"
             )
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.read().decode()
 
         id_ = control("post", "text=hello").strip()

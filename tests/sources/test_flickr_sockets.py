@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from afeed.sources.flickr import FlickrPoller
 from afeed.sources.http import make_client
+from tests.servers.process import PATIENCE_S, free_port
 from tests.simulators.flickr import FlickrSimulator
 from tests.simulators.flickrfaults import FAULTS
 from tests.simulators.photos import invented
@@ -41,12 +42,11 @@ class SocketTests(TestCase):
         return poller
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Real time passes until ``condition()`` holds, at most ten seconds."""
-        for _ in range(1000):
-            if condition():
-                return
+        """Real time passes until ``condition()`` holds, at most a minute."""
+        deadline = reactor.seconds() + PATIENCE_S
+        while not condition():
+            self.assertLess(reactor.seconds(), deadline, f"waited in vain for {what}")
             await deferLater(reactor, 0.01)
-        raise AssertionError(f"waited in vain for {what}")
 
     async def _survives(self, fault: str) -> None:
         """The next search meets ``fault``; the photo arrives all the same."""
@@ -84,8 +84,8 @@ class SocketTests(TestCase):
         await self.until(lambda: self.sink.ids, "the photo")
 
     async def test_a_server_that_is_away_is_found_when_it_is_back(self) -> None:
-        port = self.flickr.port
         await self.flickr.stop()
+        self.flickr.port = port = free_port()  # nobody else takes that meanwhile
         poller = self.start()
         await self.until(lambda: poller.check().data["failures"] == 1, "the fault to be noticed")
         self.assertIn(f"127.0.0.1:{port}", poller.check().detail)

@@ -28,6 +28,7 @@ from afeed.sources.http import (
     open_stream,
     read_body,
 )
+from tests.servers.process import PATIENCE_S, free_port
 
 URL = "http://api.example/2/things?key=s3cret"
 
@@ -161,6 +162,7 @@ class Counting(Factory):
 
     def __init__(self, greeting: bytes = b"") -> None:
         self.greeting = greeting
+        self.asked: Deferred[None] = Deferred()
         self.closed: Deferred[None] = Deferred()
 
     def buildProtocol(self, addr: object) -> Protocol:
@@ -168,6 +170,8 @@ class Counting(Factory):
 
         class Raw(Protocol):
             def dataReceived(self, data: bytes) -> None:
+                if not factory.asked.called:
+                    factory.asked.callback(None)
                 self.transport.write(factory.greeting)
 
             def connectionLost(self, reason: object = None) -> None:
@@ -196,10 +200,7 @@ class SocketTests(TestCase):
         self.assertEqual(resource.bodies, [b'{"add":[{"value":"\\u00e4"}]}'])
 
     async def test_nobody_listens(self) -> None:
-        port = reactor.listenTCP(0, Factory(), interface="127.0.0.1")
-        url = f"http://127.0.0.1:{port.getHost().port}/"
-        await port.stopListening()
-        self.assertEqual((await self.fault(url)).kind, "network")
+        self.assertEqual((await self.fault(f"http://127.0.0.1:{free_port()}/")).kind, "network")
 
     async def test_connection_closed_before_an_answer(self) -> None:
         self.assertEqual((await self.fault(self.listen(Counting(b"nonsense\r\n\r\n")))).kind, "network")
@@ -210,15 +211,21 @@ class SocketTests(TestCase):
 
     async def test_timeout_closes_the_connection(self) -> None:
         server = Counting()
-        self.assertEqual((await self.fault(self.listen(server), timeout_s=0.05)).kind, "timeout")
-        await server.closed.addTimeout(5, reactor)
+        clock = Clock()
+        waiting = fetch(make_client(reactor), "GET", self.listen(server), clock=clock, timeout_s=5)
+        fetching = Deferred.fromCoroutine(waiting)
+        await server.asked.addTimeout(PATIENCE_S, reactor)
+        clock.advance(5)
+        fault = await self.assertFailure(fetching, HttpFault)
+        self.assertEqual(fault.kind, "timeout")
+        await server.closed.addTimeout(PATIENCE_S, reactor)
 
     async def test_discarding_a_stream_closes_it(self) -> None:
         server = Counting(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{")
         response = await open_stream(make_client(reactor), "GET", self.listen(server), clock=reactor)
         self.assertEqual(response.code, 200)
         discard(response)
-        await server.closed.addTimeout(5, reactor)
+        await server.closed.addTimeout(PATIENCE_S, reactor)
 
     async def test_body_that_ends_with_the_connection(self) -> None:
         response = await open_stream(make_client(reactor), "GET", self.listen(Site(Canned())), clock=reactor)

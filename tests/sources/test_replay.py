@@ -297,6 +297,6 @@ class ThreadTests(TestCase):
         running = Deferred.fromCoroutine(replay.run(Sink(log)))
         running.addErrback(lambda failure: failure.trap(CancelledError))
         self.addCleanup(running.cancel)
-        await offered.addTimeout(10, reactor)
+        await offered.addTimeout(60, reactor)
         await deferLater(reactor, 0)  # the offer itself is still under way when the log tells of it
         self.assertEqual(readers, [False])

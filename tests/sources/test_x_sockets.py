@@ -15,15 +15,19 @@ from cryptography.x509.oid import NameOID
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.tcp import Client
 from twisted.trial.unittest import TestCase
 
 from afeed.settings import Secret, XAccount
 from afeed.sources.http import make_client
 from afeed.sources.x import XStream
+from tests.servers.process import PATIENCE_S
 from tests.simulators.x import XSimulator
 from tests.sources.xcase import TOKEN, RecordingSink
+
+#: After so many seconds without a word a stream counts as dead.
+STALL_S = 30.0
 
 
 def certificate(name: str, days: int) -> ssl.PrivateCertificate:
@@ -51,7 +55,9 @@ def certificate(name: str, days: int) -> ssl.PrivateCertificate:
 class SocketCase(TestCase):
     """A simulator that listens, and a stream that is started by :meth:`start`."""
 
-    timeout = 30
+    timeout = 240
+    #: Where a test has put one: what the stream waits by. Else it goes by the real time.
+    clock: Clock | None = None
 
     def setUp(self) -> None:
         self.x = XSimulator(reactor, time.time, token=TOKEN, keepalive_s=0.3)
@@ -67,16 +73,16 @@ class SocketCase(TestCase):
         self.addCleanup(port.stopListening)
         return port
 
-    def start(self, url: str | None = None, trust: Any = None, stall_s: float = 30.0) -> None:
+    def start(self, url: str | None = None, trust: Any = None) -> None:
         url = url or f"http://127.0.0.1:{self.port.getHost().port}"
         self.stream = XStream(
             XAccount(bearer_token=Secret(TOKEN), api_url=url),
             lambda: {"aea": "#aea"},
             make_client(reactor, trust=trust),
-            reactor,
+            self.clock or reactor,
             time.time,
             Random(1),
-            stall_s=stall_s,
+            stall_s=STALL_S,
         )
         self.running = Deferred.fromCoroutine(self.stream.run(self.sink))
         self.addCleanup(self.stop)
@@ -86,11 +92,13 @@ class SocketCase(TestCase):
         self.running.cancel()
         await self.until(lambda: not self.x.streams, "the streams to be closed")
 
-    async def until(self, condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
-        deadline = time.monotonic() + seconds
+    async def until(self, condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
         while not condition():
             self.assertLess(time.monotonic(), deadline, f"waited in vain for {what}")
             await deferLater(reactor, 0.01)
+            if self.clock is not None:
+                self.clock.advance(0.05)
 
     async def opened(self) -> None:
         """Wait until the stream is open on both sides and has brought something."""
@@ -137,10 +145,12 @@ class StreamTests(SocketCase):
         await self.reconnects("disconnect")
 
     async def test_upstream_02_stalled_connection_is_cut_and_replaced(self) -> None:
-        self.start(stall_s=0.6)
+        self.clock = Clock()
+        self.start()
         await self.opened()
         stalled = self.x.streams[0]
         self.x.fault("stall")
+        self.clock.advance(STALL_S)
         await self.until(lambda: self.x.streams and self.x.streams[0] is not stalled, "another stream")
         self.assertNotIn(stalled, self.x.streams)
         self.x.post("back #aea")
@@ -150,11 +160,13 @@ class StreamTests(SocketCase):
         shown = certificate("localhost", 20)
         port = self.listen(shown)
         url = f"https://localhost:{port.getHost().port}"
-        self.start(url, ssl.trustRootFromCertificates([shown]), stall_s=0.6)
+        self.clock = Clock()
+        self.start(url, ssl.trustRootFromCertificates([shown]))
         await self.opened()
         stalled = self.x.streams[0]
         self.x.fault("stall")
         stalled.request.channel.transport.pauseProducing()  # it does not read our goodbye either
+        self.clock.advance(STALL_S)
         await self.until(lambda: self.stream.check().data["reconnects"] == 1, "the watchdog")
         # The server has not noticed and refuses a second stream: nothing may be connected now.
         await self.until(lambda: "TooManyConnections" in self.stream.check().detail, "the second attempt")
