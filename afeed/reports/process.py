@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessExitedAlready
-from twisted.internet.interfaces import IProcessTransport, IReactorProcess
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.error import ProcessDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from afeed.child import Child
 from afeed.core.errors import ArchiveUnavailable
 from afeed.reports.worker import Answer, Request
-
-#: Of what the process complains, so much is logged (bytes).
-_MAX_WORDS = 4000
 
 _answers = msgspec.json.Decoder(Answer)
 _log = Logger()
@@ -39,33 +33,19 @@ class ReportProcess:
         :class:`~afeed.core.errors.ArchiveUnavailable` where there is no report in it.  Cancelling kills the
         process."""
         protocol = _Worker(msgspec.json.encode(request))
-        spawn: IReactorProcess = self._reactor
-        # The environment may hold secrets, and the worker needs none of it.
-        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"}
-        spawn.spawnProcess(protocol, self._program[0], self._program, env=environment)
+        protocol.start(self._reactor, self._program)
         return protocol.done
 
 
-class _Worker(ProcessProtocol):
-    transport: IProcessTransport | None
-
+class _Worker(Child):
     def __init__(self, request: bytes) -> None:
-        self.done: Deferred[Answer] = Deferred(lambda _: self._kill())
+        super().__init__()
+        self.done: Deferred[Answer] = Deferred(lambda _: self.kill())
         self._request = request
-        self._out = bytearray()
-        self._words = bytearray()
 
     def connectionMade(self) -> None:
-        assert self.transport is not None
-        self.transport.writeToChild(0, self._request)
-        self.transport.closeStdin()
+        self.tell(self._request, all=True)
         self._request = b""
-
-    def outReceived(self, data: bytes) -> None:
-        self._out += data
-
-    def errReceived(self, data: bytes) -> None:
-        self._words += data[: _MAX_WORDS - len(self._words)]
 
     def processEnded(self, reason: Failure) -> None:
         if self.done.called:
@@ -73,13 +53,13 @@ class _Worker(ProcessProtocol):
         try:
             if reason.check(ProcessDone) is None:
                 raise msgspec.DecodeError
-            answer = _answers.decode(self._out)
+            answer = _answers.decode(self.out)
         except msgspec.DecodeError:
             _log.error(
                 "The process that makes a report ended without one ({reason}); the page says so.  Please tell "
                 "afeed's authors.  It said: {words}",
                 reason=reason.getErrorMessage(),
-                words=self._words.decode("utf-8", "replace"),
+                words=self.words,
             )
             self.done.errback(ArchiveUnavailable("the report could not be made"))
             return
@@ -87,8 +67,3 @@ class _Worker(ProcessProtocol):
             self.done.errback(ArchiveUnavailable(answer.problem))
         else:
             self.done.callback(answer)
-
-    def _kill(self) -> None:
-        if self.transport is not None:
-            with suppress(ProcessExitedAlready):
-                self.transport.signalProcess("KILL")

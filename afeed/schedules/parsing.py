@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessExitedAlready
-from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.error import ProcessDone
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from afeed.child import Child
 from afeed.core.schedule.model import Reading
 from afeed.core.schedule.problems import BadSchedule
 from afeed.schedules.worker import Answer
@@ -24,8 +22,6 @@ from afeed.schedules.worker import Answer
 TIMEOUT_S = 60.0
 #: Bytes that the answer may have: sanitising adds mark-up to what was let in.
 MAX_ANSWER = 64 * 1024 * 1024
-#: Of what the process complains, so much is logged (bytes).
-_MAX_WORDS = 4000
 
 _answers = msgspec.json.Decoder(Answer)
 _log = Logger()
@@ -50,38 +46,27 @@ class ProcessParser:
         """Fires with the schedule in ``data`` once the process has ended; fails with :class:`BadSchedule`.
         Cancelling kills the process."""
         protocol = _Worker(data, self._reactor, self._timeout_s)
-        spawn: IReactorProcess = self._reactor
-        # The environment may hold secrets, and the worker needs none of it.
-        environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"}
-        spawn.spawnProcess(protocol, self._program[0], [*self._program, format, zone.key], env=environment)
+        protocol.start(self._reactor, (*self._program, format, zone.key))
         return protocol.done
 
 
-class _Worker(ProcessProtocol):
-    transport: IProcessTransport | None
-
+class _Worker(Child):
     def __init__(self, data: bytes, clock: IReactorTime, timeout_s: float) -> None:
-        self.done: Deferred[Reading] = Deferred(lambda _: self._kill())
+        super().__init__()
+        self.done: Deferred[Reading] = Deferred(lambda _: self.kill())
         self._data = data
-        self._out = bytearray()
-        self._words = bytearray()
         self._late: str | None = None
         self._timer = clock.callLater(timeout_s, self._time_out, timeout_s)
 
     def connectionMade(self) -> None:
-        assert self.transport is not None
-        self.transport.writeToChild(0, self._data)
-        self.transport.closeStdin()
+        self.tell(self._data, all=True)
         self._data = b""
 
     def outReceived(self, data: bytes) -> None:
-        self._out += data
-        if len(self._out) > MAX_ANSWER and self._late is None:
+        super().outReceived(data)
+        if len(self.out) > MAX_ANSWER and self._late is None:
             self._late = "what is in it takes more room than is given to a schedule"
-            self._kill()
-
-    def errReceived(self, data: bytes) -> None:
-        self._words += data[: _MAX_WORDS - len(self._words)]
+            self.kill()
 
     def processEnded(self, reason: Failure) -> None:
         if self._timer.active():
@@ -92,7 +77,7 @@ class _Worker(ProcessProtocol):
             self.done.errback(BadSchedule([self._late or self._died(reason)]))
             return
         try:
-            answer = _answers.decode(self._out)
+            answer = _answers.decode(self.out)
         except msgspec.DecodeError:
             self.done.errback(BadSchedule([self._died(reason)]))
             return
@@ -102,12 +87,11 @@ class _Worker(ProcessProtocol):
             self.done.errback(BadSchedule(answer.problems))
 
     def _died(self, reason: Failure) -> str:
-        words = self._words.decode("utf-8", "replace")
         _log.error(
             "The process that parses a schedule ended without an answer ({reason}); the one in use stays.  "
             "Please report this, with the file.  It said: {words}",
             reason=reason.getErrorMessage(),
-            words=words,
+            words=self.words,
         )
         return (
             "the process that parses it ended without an answer: it ran out of time or memory, or has a defect"
@@ -115,9 +99,4 @@ class _Worker(ProcessProtocol):
 
     def _time_out(self, timeout_s: float) -> None:
         self._late = f"parsing it takes longer than {timeout_s:g} s"
-        self._kill()
-
-    def _kill(self) -> None:
-        if self.transport is not None:
-            with suppress(ProcessExitedAlready):
-                self.transport.signalProcess("KILL")
+        self.kill()
