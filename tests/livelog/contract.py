@@ -26,12 +26,13 @@ from afeed.core.draft import (
 )
 from afeed.core.errors import EpochChanged, LeaseLost, LogFull
 from afeed.interfaces import ILease, ILiveLog, IWitness, Position, Recorded
+from tests.livelog.patience import Patience
 from tests.livelog.samples import MemoryWitness, gap, post, posted
 
 NOW = 1795280406.12
 
 
-async def eventually(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
     """Return when ``condition()`` (or what it awaits) is true; fail naming ``what`` at the deadline."""
     deadline = reactor.seconds() + seconds
     while True:
@@ -132,6 +133,7 @@ class LiveLogFixture:
         raise NotImplementedError
 
     def setUp(self) -> None:
+        self.patience = Patience(self)  # type: ignore[arg-type]
         self.rng = Random(20261121)
         self.now = NOW
         self.open_logs: list[Any] = []

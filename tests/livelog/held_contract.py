@@ -649,6 +649,8 @@ class HeldStorageContract(HeldContract):
 class HeldKillContract(Helpers):
     """What a process that is killed at any moment leaves of what it held and released."""
 
+    timeout = 400
+
     def where(self) -> str:
         """The log, for :mod:`tests.livelog.holder`."""
         raise NotImplementedError
@@ -664,7 +666,7 @@ class HeldKillContract(Helpers):
                 )
             try:
                 enough = 200 * (round_ + 1)
-                await eventually(lambda n=enough: len(self.told(told)) > n, "200 answers", 20)
+                await eventually(lambda n=enough: len(self.told(told)) > n, "200 answers")
             finally:
                 child.kill()
                 child.wait()

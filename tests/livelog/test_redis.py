@@ -24,6 +24,7 @@ from afeed.livelog import redis_appends, settle
 from afeed.livelog.redis import RedisLog
 from tests.livelog.contract import LiveLogContract, LiveLogFixture, eventually, new, random_draft
 from tests.livelog.held_contract import FiledStorageContract, HeldKillContract, HeldStorageContract, held
+from tests.livelog.patience import Stopwatch
 from tests.livelog.samples import AT, HesitantWitness, MemoryWitness, post, posted
 from tests.servers.redis import Redis, shared
 
@@ -258,9 +259,9 @@ class RedisTests(RedisFixture, TestCase):
     async def test_a_lost_hint_costs_a_second(self) -> None:
         one, two = await self.open(), await self.open()
         await two._hints.stop()
+        self.assertFalse(two._hints.up)
         await self.append(one, post(1))
-        self.assertEqual((await two.head("e")).seq, 0)
-        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 1), "the poll", 3)
+        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 1), "the poll")
         self.assertEqual(two.check().state, "ok")
 
     async def test_a_node_that_was_far_behind_starts_from_the_newest(self) -> None:
@@ -269,7 +270,7 @@ class RedisTests(RedisFixture, TestCase):
         for start in range(0, 60, 20):
             await self.append(one, *(post(n) for n in range(start, start + 20)))
         await one.trim("e", 50)
-        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 60), "the poll", 3)
+        await eventually(lambda: two.head("e").addCallback(lambda head: head.seq == 60), "the poll")
         self.assertEqual([c["seq"] for c in await self.changes(two)], list(range(51, 61)))
 
     async def test_nodes_that_began_without_the_archive_agree_when_it_returns(self) -> None:
@@ -381,12 +382,12 @@ class RedisFaultTests(OwnServerFixture, TestCase):
     """Faults of the server itself."""
 
     async def recovered(self, log: Any, epoch: str) -> None:
-        """Wait for the epoch after ``epoch``, at most the 5 s that a recovery may take."""
+        """Wait for the epoch after ``epoch``; :mod:`tests.chaos.redis_faults` measures how long it takes."""
 
         async def done() -> bool:
             return log.check().state != "failed" and (await log.head("e")).epoch != epoch
 
-        await eventually(done, "the recovery", 5)
+        await eventually(done, "the recovery")
 
     async def test_a_restart_begins_an_epoch_that_shares_everything(self) -> None:
         log = await self.open()
@@ -484,7 +485,7 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         async def agreed() -> bool:
             return len({await node.head("e") for node in nodes}) == 1
 
-        await eventually(agreed, "one epoch", 5)
+        await eventually(agreed, "one epoch")
         for node in nodes:
             self.assertEqual([c["seq"] for c in await self.changes(node)], [1, 2, 3, 4, 5, 6])
 
@@ -503,12 +504,13 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         self.server.kill()
         self.assertEqual([c["seq"] for c in await self.changes(log)], [1])
         self.assertEqual((await log.head("e")).seq, 1)
-        began = reactor.seconds()
+        self.patience.ends()
+        took = Stopwatch()
         with self.assertRaises(LogUnavailable):
             await self.append(log, post(2))
         with self.assertRaises(LogUnavailable):
             await log.position("e", "x")
-        self.assertLess(reactor.seconds() - began, 8)
+        self.assertLess(took.stop(), 8)
         self.assertEqual(log.check().state, "failed")
 
     async def test_stop_refuses_at_once_what_waits_for_a_redis_that_is_away(self) -> None:
@@ -516,10 +518,10 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         await self.append(log, post(1))
         self.server.kill()
         await eventually(lambda: not log._link.up, "the loss of the connection")
-        began = reactor.seconds()
+        took = Stopwatch()
         waiting = [log.append("e", None, [post(n)]) for n in (2, 3)]
         await self.close(log)
-        self.assertLess(reactor.seconds() - began, 1)
+        self.assertLess(took.stop(), 1)
         for refused in waiting:
             self.assertIsInstance(self.failureResultOf(refused).value, LogUnavailable)
 
@@ -550,14 +552,15 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         await self.append(log, post(1))
         self.server.signal(signal.SIGSTOP)
         try:
-            began = reactor.seconds()
+            self.patience.ends()
+            took = Stopwatch()
             with self.assertRaises(LogUnavailable):
                 await self.append(log, post(2))
-            self.assertLess(reactor.seconds() - began, 4)
-            await eventually(lambda: log.check().state == "failed", "health to turn red", 5)
+            self.assertLess(took.stop(), 4)
+            await eventually(lambda: log.check().state == "failed", "health to turn red")
         finally:
             self.server.signal(signal.SIGCONT)
-        await eventually(lambda: log.check().state == "ok", "health to turn green", 5)
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
         ((seq, _),) = await self.append(log, post(2))
         self.assertEqual(seq, 2)
         self.assertEqual([c["seq"] for c in await self.changes(log)], [1, 2])
@@ -569,7 +572,7 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         with self.assertRaises(LogUnavailable):
             await log.head("e")
         self.server.start()
-        await eventually(lambda: log.check().state == "ok", "Redis", 5)
+        await eventually(lambda: log.check().state == "ok", "Redis")
         self.assertEqual(await self.append(log, post(1)), new(1))
 
     async def test_a_policy_that_evicts_is_refused_until_it_is_changed(self) -> None:
@@ -579,7 +582,7 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         self.assertEqual(check.state, "failed")
         self.assertIn("maxmemory-policy noeviction", check.detail)
         self.server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
-        await eventually(lambda: log.check().state == "ok", "health to turn green", 5)
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
 
     async def test_memory_that_is_used_up_refuses_the_whole_append(self) -> None:
         log = await self.open()
@@ -590,7 +593,7 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         self.assertEqual(log.check().state, "failed")
         self.assertIsNone(await log.position("e", "x"))
         self.server.cli("CONFIG", "SET", "maxmemory", "0")
-        await eventually(lambda: log.check().state == "ok", "health to turn green", 5)
+        await eventually(lambda: log.check().state == "ok", "health to turn green")
         self.assertEqual(await self.append(log, post(2)), new(2))
 
     async def test_a_replica_is_refused(self) -> None:
@@ -608,7 +611,7 @@ class RedisFaultTests(OwnServerFixture, TestCase):
         epoch = (await log.head("e")).epoch
         for kind in ("normal", "pubsub", "normal"):
             self.server.cli("CLIENT", "KILL", "TYPE", kind)
-            await eventually(lambda: log._link.up and log._hints.up, "both connections", 5)
+            await eventually(lambda: log._link.up and log._hints.up, "both connections")
         self.assertEqual(await self.append(log, post(2)), new(2))
         self.assertEqual((await log.head("e")).epoch, epoch)
 
@@ -633,7 +636,7 @@ class RedisAskingAgainTests(RedisFixture, TestCase):
     async def test_a_witness_that_was_away_is_asked_until_it_answers(self) -> None:
         archive = MemoryWitness("old", [posted(n) for n in range(1, 4)], away=True)
         log = await self.open(witnesses=[archive])
-        await eventually(lambda: archive.asked == 3, "the third question")
+        await eventually(lambda: archive.asked >= 3, "the third question")
         archive.away = False
         await eventually(lambda: log.head("e").addCallback(lambda head: head.seq == 3), "the archive's changes")
 
@@ -729,7 +732,7 @@ class RedisPasswordTests(OwnServerFixture, TestCase):
         self.assertEqual(await self.append(log, post(1)), new(1))
         shown = json.dumps(log.check().data) + log.check().detail + repr(log._address) + str(log._address)
         self.assertNotIn("s3cret", shown)
-        self.assertTrue(log._hints.up)
+        await eventually(lambda: log._hints.up, "the hint channel")
 
     async def test_a_wrong_password_is_told_without_naming_it(self) -> None:
         url = f"redis://:wrong-one@127.0.0.1:{self.server.port}/0"
@@ -737,5 +740,5 @@ class RedisPasswordTests(OwnServerFixture, TestCase):
         self.open_logs.append(log)
         await log.start(["e"], [])
         self.assertEqual(log.check().state, "failed")
-        self.assertIn("WRONGPASS", log.check().detail)
+        await eventually(lambda: "WRONGPASS" in log.check().detail, "the reason")
         self.assertNotIn("wrong-one", log.check().detail)

@@ -15,6 +15,7 @@ from afeed.core.errors import LogDefect, LogUnavailable
 from afeed.livelog.database import Database
 from afeed.livelog.writer import PATIENCE_SECONDS, Writer
 from tests.livelog.contract import eventually
+from tests.livelog.patience import Patience
 
 
 class PatienceTests(SynchronousTestCase):
@@ -51,9 +52,8 @@ class PatienceTests(SynchronousTestCase):
 class FaultTests(TestCase):
     """What goes wrong in the thread."""
 
-    timeout = 30
-
     async def setUp(self) -> None:
+        Patience(self)
         path = Path(self.mktemp()) / "live.sqlite3"
         self.database: Any = None
 
@@ -115,7 +115,7 @@ class FaultTests(TestCase):
 
     async def test_stop_waits_for_what_runs(self) -> None:
         hanging = threading.Event()
-        reading = self.writer.read(lambda db: hanging.wait(20))
+        reading = self.writer.read(lambda db: hanging.wait(60))
         stopped = self.writer.stop()
         hanging.set()
         self.assertTrue(await reading)
