@@ -26,7 +26,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import attrs
-from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -54,6 +53,7 @@ from afeed.web.admin_refusals import Refusal, not_signed_in, refusal
 from afeed.web.answers import HTML
 from afeed.web.entrance import Entrance, reader_of, send
 from afeed.web.pages import PAGE_ITEMS
+from afeed.web.router import strict_router
 
 #: Does what a form asks for at an event, and returns what it was done to.
 Act = Callable[[str, dict[str, str], Actor], Coroutine[Any, Any, str]]
@@ -71,9 +71,7 @@ class Admin:
     """The pages.  ``overview`` tells how everything is; ``headers`` are those that every answer carries."""
 
     log = Logger()
-    app = Klein()
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
+    app = strict_router()
 
     def __init__(
         self,

@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
-from klein import Klein
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -43,6 +42,7 @@ from afeed.web.headers import security_headers
 from afeed.web.languages import choose
 from afeed.web.pages import PAGE_ITEMS, TROUBLES, WALL_ITEMS, WALL_SEARCHED, Document, Reader, Renderer
 from afeed.web.qr import code
+from afeed.web.router import strict_router
 from afeed.web.timetable import Scheduled
 
 #: How long a page may be shown from a cache, which is also how long a removed post may live on there.
@@ -73,10 +73,7 @@ class Pages:
     :class:`~afeed.web.conversation.Conversation`."""
 
     log = Logger()
-    app = Klein()
-    # Every address is spelt in one way, and a request for //example.com is not sent there.
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
+    app = strict_router()
     add_routes(app)
 
     def __init__(

@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -46,6 +45,7 @@ from afeed.web.answers import HTML
 from afeed.web.entrance import Entrance, reader_of, send
 from afeed.web.pages import TROUBLES
 from afeed.web.report_pages import Context, ReportRenderer, TalkEntry, context
+from afeed.web.router import strict_router
 
 #: A page waits so long for its report, in seconds; then it says that it is being made, and loads itself again.
 WAIT_S = 8.0
@@ -109,9 +109,7 @@ class PublicReports:
     1970."""
 
     log = Logger()
-    app = Klein()
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
+    app = strict_router()
 
     def __init__(
         self,
@@ -190,9 +188,7 @@ class AdminReports:
     """What organisers open.  ``public_url`` is the server's; the rest is as in :class:`PublicReports`."""
 
     log = Logger()
-    app = Klein()
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
+    app = strict_router()
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time
 from typing import Any, Protocol
 
-from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -37,6 +36,7 @@ from afeed.web.answers import answer
 from afeed.web.assets import compressed, tag_of
 from afeed.web.conversation import Removals, no_removals, without
 from afeed.web.entrance import Entrance, send
+from afeed.web.router import strict_router
 
 #: Posts in a feed.
 FEED_ITEMS = 50
@@ -76,9 +76,7 @@ class Subscriptions:
     :class:`~afeed.web.conversation.Conversation`."""
 
     log = Logger()
-    app = Klein()
-    app.url_map.merge_slashes = False
-    app.url_map.strict_slashes = False
+    app = strict_router()
 
     def __init__(
         self,
