@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from tests.servers.process import program
 
@@ -24,8 +25,32 @@ ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 
-#: How long tests wait for something to appear, in milliseconds.
-PATIENCE = 20_000
+#: How long tests wait for something to appear, in milliseconds.  A page whose server is away waits up to half
+#: of it between two tries.
+PATIENCE = 60_000
+#: How long a browser may take to start on a machine that is busy, in milliseconds.
+START = 120_000
+
+#: The ids of the items on the page, newest first, and whether all are there: of many that come together the
+#: last go in frame by frame, and a comment keeps their place (view.js).
+SHOWN = """() => {
+    const list = document.getElementById("stream");
+    return [
+        [...list.querySelectorAll(".item")].map((item) => item.id.slice(5)),
+        [...list.childNodes].every((node) => node.nodeType !== 8),
+    ];
+}"""
+
+#: Notes when a page opens WebSockets, in milliseconds of its own clock.
+DIALS = """
+    window.dials = [];
+    window.WebSocket = new Proxy(WebSocket, {
+        construct(target, members) {
+            dials.push(Date.now());
+            return new target(...members);
+        },
+    });
+"""
 
 #: Every image that comes from elsewhere is this one, so that no test depends on a network.
 PIXEL = (
@@ -45,6 +70,7 @@ def chromium() -> Iterator[Browser]:
             executable_path=path,
             args=ARGUMENTS,
             headless=True,
+            timeout=START,
             env={**os.environ, "CHROME_LOG_FILE": os.devnull},
         )
         try:
@@ -81,25 +107,57 @@ class Watched:
         dialog.dismiss()
 
     def ids(self) -> list[str]:
-        """The ids of the items on the page, newest first.  What comes together is put there frame by frame, so
-        they are read until they stay as they are."""
-        found: list[str] | None = None
-        while True:
-            before = found
-            found = self.page.eval_on_selector_all("#stream .item", "all => all.map(item => item.id.slice(5))")
-            if found == before:
-                return found
-            self.page.wait_for_timeout(150)
+        """The ids of the items on the page, newest first, once all are there and stay as they are."""
+        found: list[Any] = [None, False]
+
+        def settled() -> bool:
+            nonlocal found
+            before, found = found, self.page.evaluate(SHOWN)
+            return found == before and found[1]
+
+        self.until(settled, "the posts to stay as they are", pause_ms=150)
+        ids: list[str] = found[0]
+        return ids
+
+    def ids_now(self) -> list[str]:
+        """The same as it is, also while more is on its way onto the page."""
+        ids: list[str] = self.page.evaluate(SHOWN)[0]
+        return ids
+
+    def until(
+        self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE / 1000, pause_ms: float = 20
+    ) -> None:
+        """Return once ``condition()`` holds, as :func:`~tests.servers.process.wait_until` does; meanwhile the
+        page's requests and events are served, which need this thread."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+            self.page.wait_for_timeout(pause_ms)
+
+    def follow(self, place: str | Locator) -> None:
+        """Click on what leads to another page, and return once all of that is there."""
+        with self.page.expect_navigation():
+            (self.page.locator(place) if isinstance(place, str) else place).click()
 
     def wait_for_item(self, id: str) -> None:
         """Return once the item is on the page."""
         self.page.wait_for_function("id => document.getElementById(`item-${id}`)", arg=id)
 
-    def wait_live(self, transport: str) -> None:
+    def wait_live(self, transport: str, timeout_ms: int = PATIENCE) -> None:
         """Return once the page says that it is live, on ``transport``."""
-        self.page.wait_for_selector(
-            f'#connection[data-state="live"][data-transport="{transport}"]', state="attached"
-        )
+        found = f'#connection[data-state="live"][data-transport="{transport}"]'
+        self.page.wait_for_selector(found, state="attached", timeout=timeout_ms)
+
+    def wait_state(self, *texts: str) -> None:
+        """Return once :meth:`state` is one of ``texts``."""
+        found = "texts => texts.includes(document.getElementById('connection').innerText)"
+        self.page.wait_for_function(found, arg=texts)
+
+    def wait_count(self, selector: str, count: int) -> None:
+        """Return once so many elements are on the page."""
+        found = "([selector, count]) => document.querySelectorAll(selector).length === count"
+        self.page.wait_for_function(found, arg=[selector, count])
 
     def state(self) -> str:
         """What the page says about its connection."""

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class ScriptedCase(TestCase):
     """Runs each scenario in a thread of its own, beside the reactor in which the server lives."""
 
-    timeout = 120
+    timeout = 300
     #: What the server has from the beginning.
     items: tuple[Item, ...] = tuple(map(make_item, range(1, 4)))
 

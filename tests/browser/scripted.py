@@ -11,8 +11,9 @@ from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -41,12 +42,14 @@ class ScriptedServer:
         self.asked: list[tuple[str, str | None]] = []
         self.gap: dict[str, Any] | None = None
         self.stalled = False
+        self.recovering = False
         self._viewers: list[_Viewer] = []
         self._port: IListeningPort | None = None
+        self._connections = _Connections(Site(_Root(self)), reactor)
 
     def listen(self) -> str:
         """Start, and return the address."""
-        self._port = self._reactor.listenTCP(0, Site(_Root(self)), interface="127.0.0.1")
+        self._port = self._reactor.listenTCP(0, self._connections, interface="127.0.0.1")
         self.serve((self._event,))
         return self.url
 
@@ -59,10 +62,13 @@ class ScriptedServer:
         assert self._port is not None
         return f"http://127.0.0.1:{self._port.getHost().port}"
 
-    def stop(self) -> Deferred[None]:
+    async def stop(self) -> None:
+        """Fires once nobody listens and every connection has ended: a browser that is closed takes its time to
+        close its own."""
         self.drop()
         assert self._port is not None
-        return self._port.stopListening()
+        await self._port.stopListening()
+        await self._connections.end()
 
     # -- what tests do
 
@@ -96,6 +102,11 @@ class ScriptedServer:
         """Tell everyone, and whoever comes, that posts are delayed, or no longer."""
         self.stalled = self.feed.stalled = stalled
         self.send({"type": "ping", "cursor": self.head, "stalled": stalled})
+
+    def recover(self) -> None:
+        """Refuse nothing any more after the next poll.  At any other moment a page may have failed on one
+        transport and be asking whether another would do."""
+        self.recovering = True
 
     def drop(self) -> None:
         """Close every connection without a word."""
@@ -191,6 +202,32 @@ class _Stream(_Viewer):
         self._request.transport.abortConnection()
 
 
+class _Connections(WrappingFactory):
+    """Every connection there is."""
+
+    noisy = False
+
+    def __init__(self, site: Site, reactor: Any) -> None:
+        super().__init__(site)
+        self._reactor = reactor
+        self._ending: Deferred[None] | None = None
+
+    def end(self) -> Deferred[None]:
+        """End all; fires once they have, when nobody listens any more."""
+        if not self.protocols:
+            return succeed(None)
+        self._ending = Deferred()
+        for connection in list(self.protocols):
+            connection.abortConnection()
+        return self._ending
+
+    def unregisterProtocol(self, connection: ProtocolWrapper) -> None:
+        super().unregisterProtocol(connection)
+        if self._ending is not None and not self.protocols:
+            # Who answered on this connection is told of its end after this.
+            self._reactor.callLater(0, self._ending.callback, None)
+
+
 class _Root(Resource):
     isLeaf = True
 
@@ -227,6 +264,8 @@ class _Root(Resource):
         since = _argument(request, b"since")
         self._script.asked.append(("poll", since))
         if "poll" in self._script.refused:
+            if self._script.recovering:
+                self._script.refused, self._script.recovering = set(), False
             return self._refuse(request)
         request.setHeader(b"content-type", b"application/json")
         return json.dumps(
