@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from tests.browser.chromium import Watched
 from tests.browser.scenario import ScriptedCase
-from tests.servers.process import wait_until
+from tests.browser.test_reading import PAINTED
 from tests.web.samples import make_item
 
 
@@ -66,7 +66,7 @@ class IntegrityTests(ScriptedCase):
             self.server.gap = {"from": None, "to": None, "reason": "epoch", "cursor": "n3w:0"}
             everything = {"type": "changes", "cursor": "n3w:3", "changes": self.server.changes}
             self.do(self.server.drop)
-            wait_until(lambda: len(self.server.asked) == 2, "the page to come back")
+            watched.until(lambda: len(self.server.asked) == 2, "the page to come back")
             self.do(self.server.send, everything)
             self.post(4)
             watched.wait_for_item("push:4")
@@ -107,7 +107,7 @@ class IntegrityTests(ScriptedCase):
                     viewer.sendClose(4400, "bad cursor")
 
             self.do(refuse)
-            wait_until(lambda: ("websocket", None) in self.server.asked, "the page to start over")
+            watched.until(lambda: ("websocket", None) in self.server.asked, "the page to start over")
             self.post(4)
             watched.wait_for_item("push:4")
             self.assertEqual(len(self.marks(watched)), 1)
@@ -155,7 +155,11 @@ class ListTests(ScriptedCase):
             self.open(watched)
             watched.wait_live("websocket")
             page.evaluate("scrollTo(0, 1000)")
-            page.wait_for_function("() => scrollY === 1000")
+            # The page has noticed, and what is on the screen now is laid out.
+            page.wait_for_function(
+                "() => scrollY === 1000 && !document.getElementById('stream').style.overflowAnchor"
+            )
+            page.evaluate(PAINTED)
             before = page.evaluate("document.getElementById('item-push:30').getBoundingClientRect().top")
             for number in range(40, 43):
                 self.post(number)
@@ -170,7 +174,7 @@ class ListTests(ScriptedCase):
             page.click("#news")
             watched.wait_for_item("push:42")
             self.assertEqual(watched.ids()[:3], ["push:42", "push:40", "push:39"])
-            self.assertIn("corrected", page.inner_text("#stream"))
+            page.wait_for_selector('[id="item-push:40"]:has-text("corrected")')
             self.assertTrue(page.is_hidden("#news"))
             self.assertEqual(page.evaluate("scrollY"), 0)
 
@@ -188,14 +192,15 @@ class ListTests(ScriptedCase):
             watched.wait_for_item("push:100")
             watched.page.wait_for_function("() => document.querySelectorAll('#stream .item').length <= 500")
             self.assertEqual(watched.ids(), [f"push:{number}" for number in range(599, 99, -1)])
-            older = watched.page.get_attribute("#older", "href")
-            self.assertEqual(older, f"{self.url}/rehearsal?before=100")
+            watched.page.wait_for_selector(f'#older[href="{self.url}/rehearsal?before=100"]')
 
         return self.browse(scenario)
 
     def test_times_tick(self) -> Deferred[None]:
         def scenario(watched: Watched) -> None:
-            watched.page.clock.install(time="2026-11-22T11:59:30Z")
+            # However long the page takes to load: half a minute after the post.
+            watched.page.clock.install(time="2026-11-22T11:59:00Z")
+            watched.page.clock.pause_at("2026-11-22T11:59:30Z")
             self.open(watched)
             watched.wait_live("websocket")
             self.assertEqual(watched.page.inner_text("#stream time >> nth=0"), "now")
