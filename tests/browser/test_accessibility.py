@@ -51,7 +51,9 @@ WIDTHS = (390, 1280)
 
 
 def violations(watched: Watched) -> list[str]:
-    """What axe-core finds, each rule with the elements that break it; what just appears has appeared then."""
+    """What axe-core finds, each rule with the elements that break it; the page is whole then, style sheets and
+    all, and what just appears has appeared."""
+    watched.page.wait_for_load_state()
     watched.page.wait_for_function("() => document.getAnimations().length === 0")
     found: dict[str, Any] = Axe().run(watched.page).response
     assert len(found["passes"]) > 10, "axe-core did not look"
@@ -174,9 +176,9 @@ class KeyboardTests(AccessibilityCase):
             self.open(watched)
             page.keyboard.press("Tab")
             page.keyboard.press("Enter")
-            self.assertEqual(page.evaluate("document.activeElement.id"), "stream")
+            page.wait_for_function("() => document.activeElement.id === 'stream'")
             page.keyboard.press("Tab")
-            self.assertTrue(page.evaluate("document.activeElement.closest('#stream') !== null"))
+            page.wait_for_function("() => document.activeElement.matches('#stream *')")
 
         return self.browse(scenario)
 
@@ -239,7 +241,18 @@ class MovementTests(AccessibilityCase):
         def scenario(watched: Watched) -> None:
             self.open(watched)
             watched.wait_live("websocket")
+            # Looked at from before it begins: it does not last.
+            watched.page.evaluate(
+                """() => {
+                    const look = () => {
+                        window.moved ||= document.getAnimations().length > 0;
+                        requestAnimationFrame(look);
+                    };
+                    look();
+                }"""
+            )
+            self.assertFalse(watched.page.evaluate("moved"))
             self.post(7)
-            watched.page.wait_for_function("() => document.getAnimations().length > 0")
+            watched.page.wait_for_function("() => moved")
 
         return self.browse(scenario, reduced_motion="no-preference")

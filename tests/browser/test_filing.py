@@ -31,7 +31,7 @@ def programme(start: datetime, hours: int) -> str:
 
 
 class FilingTests(TestCase):
-    timeout = 180
+    timeout = 300
 
     def setUp(self) -> None:
         folder = Path(self.mktemp()).absolute()
@@ -65,7 +65,7 @@ class FilingTests(TestCase):
         def scenario() -> None:
             self.server.start()
             kept = self.server.directory / "var" / "schedules" / f"{self.server.slug}.json"
-            wait_until(kept.exists, "the schedule to be used")
+            wait_until(kept.exists, "the schedule to be used", 60)
             self.post("0", "just some coffee")
             self.post("2", "And the reply", reply_to="push:1")
             with (

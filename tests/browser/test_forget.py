@@ -10,7 +10,6 @@ from afeed.organisers.passwords import hashed
 from tests.browser.chromium import chromium, watched_page
 from tests.browser.test_accessibility import violations
 from tests.servers.afeed import AfeedServer
-from tests.servers.process import wait_until
 
 PASSWORD = "four gulls on a pier"
 ANN, BOB = {"name": "Ann", "handle": "ann"}, {"name": "Bob", "handle": "bob"}
@@ -18,7 +17,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}}
 
 
 class ForgetTests(TestCase):
-    timeout = 120
+    timeout = 300
 
     def setUp(self) -> None:
         account = f'[[admin.users]]\nname = "ann"\npassword_hash = "{hashed(PASSWORD)}"\n'
@@ -58,13 +57,13 @@ class ForgetTests(TestCase):
                 forget.click()
                 page.wait_for_selector(".notice")
                 self.assertEqual(violations(organiser), [])
-                wait_until(lambda: viewer.ids() == ["push:2"], "the viewer has nothing of theirs")
+                viewer.until(lambda: viewer.ids() == ["push:2"], "the viewer to have nothing of theirs")
 
                 def done() -> bool:
                     page.reload()
                     return "Posts removed: 2" in page.inner_text("main")
 
-                wait_until(done, "the page says that it is done", 30)
+                organiser.until(done, "the page to say that it is done")
                 self.assertNotIn("@ann", page.inner_text("main"))
                 page.goto(f"{server.url}/admin/trail")
                 self.assertIn("had an author forgotten", page.inner_text("main"))

@@ -19,7 +19,7 @@ MUTED = '\n[events.filters]\nmuted = ["rude"]\n'
 
 
 class HeldTests(TestCase):
-    timeout = 150
+    timeout = 300
 
     def start(self, filters: str = MUTED) -> None:
         account = f'[[admin.users]]\nname = "ann"\npassword_hash = "{hashed(PASSWORD)}"\n'
@@ -55,7 +55,7 @@ class HeldTests(TestCase):
                 viewer.page.goto(f"{self.server.url}/{self.server.slug}")
                 viewer.wait_live("websocket")
                 page = self.sign_in(organiser)
-                page.click("text=Held: 3")
+                organiser.follow("text=Held: 3")
                 page.wait_for_selector(".held")
                 second = page.locator('.held:has([id="item-push:2"])')
                 second.locator("input[type=checkbox]").check()
@@ -72,16 +72,18 @@ class HeldTests(TestCase):
                 self.assertTrue(second.locator("input[type=checkbox]").is_checked())
                 self.assertTrue(first.locator("button").first.is_disabled())
                 # What somebody else decides goes, too.
-                page.locator('.held:has([id="item-push:3"]) >> text=Do not show').click()
+                third = '.held:has([id="item-push:3"])'
+                page.locator(third).locator("text=Do not show").click()
+                page.wait_for_selector(f"{third}.gone")
                 page.locator("text=Show chosen").click()
                 viewer.wait_for_item("push:2")
                 self.assertEqual(viewer.ids(), ["push:2", "push:1"])
                 self.assertTrue(page.url.endswith("/held"))
-                page.click("text=Stopped")
+                organiser.follow("text=Stopped")
                 page.click("text=Show after all")
                 viewer.wait_for_item("push:3")
                 page.wait_for_selector(".held.gone")
-                page.click("text=Look again")
+                organiser.follow("text=Look again")
                 page.wait_for_selector("text=Nothing was stopped.")
                 for watched in (organiser, viewer):
                     self.assertEqual((watched.complaints, watched.refusals), ([], []))
@@ -99,26 +101,26 @@ class HeldTests(TestCase):
                 page = self.sign_in(organiser)
                 page.goto(self.place)
                 self.thumb(page)
-                page.locator("text=Show now").first.click()
+                organiser.follow(page.locator("text=Show now").first)
                 page.wait_for_selector("text=on every screen now")
-                page.locator("text=Do not show").first.click()
+                organiser.follow(page.locator("text=Do not show").first)
                 page.wait_for_selector("text=You find it under Stopped")
                 for box in page.locator(".pick input").all():
                     box.check()
-                page.click("text=Show chosen")
+                organiser.follow("text=Show chosen")
                 page.wait_for_selector("text=Nothing waits to be shown")
-                page.click("nav >> text=Filters")
+                organiser.follow("nav >> text=Filters")
                 page.check("input[value=hold]")
                 page.fill("#hold_s", "0")
                 page.fill("#muted", "rude\nvery rude")
-                page.click("text=Save")
+                organiser.follow("text=Save")
                 page.wait_for_selector("text=a number from 1 to 86400")
                 self.assertEqual(page.input_value("#muted"), "rude\nvery rude")
                 page.fill("#hold_s", "20")
-                page.click("text=Save")
+                organiser.follow("text=Save")
                 page.wait_for_selector("text=Saved: this applies")
                 self.thumb(page)
-                page.click("text=As in the configuration again")
+                organiser.follow("text=As in the configuration again")
                 page.wait_for_selector("text=applies again")
                 # The form with a mistake was answered 400.
                 self.assertEqual((organiser.complaints, len(organiser.refusals)), ([], 1))
@@ -156,7 +158,7 @@ class HeldTests(TestCase):
                     page.goto(self.place.replace("/held", "/filters"))
                     found += violations(organiser)
                     page.fill("#muted", "...")
-                    page.click("text=Save")
+                    organiser.follow("text=Save")
                     page.wait_for_selector(".problem")
                     found += violations(organiser)
                     page.goto(self.place.replace("/held", "/live"))
