@@ -35,7 +35,7 @@ def png(width: int, height: int) -> bytes:
 
 
 class KeptPictureTests(TestCase):
-    timeout = 180
+    timeout = 400
 
     def setUp(self) -> None:
         from twisted.internet import reactor
@@ -100,20 +100,23 @@ class KeptPictureTests(TestCase):
             watched.wait_for_item("push:1")
             # What stands in for them until they are there.
             page.locator('[id="item-push:1"]').scroll_into_view_if_needed()
-            wait_until(lambda: self.sizes(watched, 1) == [37, 37], "the places of the pictures")
+            watched.until(lambda: self.sizes(watched, 1) == [37, 37], "the places of the pictures")
             blockingCallFromThread(self.reactor, setattr, self.host, "busy", False)
-            wait_until(lambda: self.sizes(watched, 1) == [48, 150], "the pictures, without another load", 60)
+            # The page asks again, the longer it has waited the less often, and so does the server its host.
+            watched.until(
+                lambda: self.sizes(watched, 1) == [48, 150], "the pictures, without another load", 120
+            )
             # Large, over the page.
             page.click('[id="item-push:1"] .photo')
             page.wait_for_selector("#lightbox img")
-            wait_until(
+            watched.until(
                 lambda: page.eval_on_selector("#lightbox img", "image => image.naturalWidth") == 600,
                 "the large picture",
             )
             # The first page load has the same, and so has the projector view.
             for path in ("", "/wall"):
                 page.goto(f"{server.url}/{server.slug}{path}")
-                wait_until(lambda: self.sizes(watched, 1) == [48, 150], "the pictures of a page that loads")
+                watched.until(lambda: self.sizes(watched, 1) == [48, 150], "the pictures of a page that loads")
             self.assertEqual([url for url in asked if not url.startswith((server.url, "ws://127.0.0.1"))], [])
 
         return self.browse(server, scenario)
@@ -139,7 +142,9 @@ class KeptPictureTests(TestCase):
         def scenario(watched: Watched, asked: list[str]) -> None:
             server.push(self.post(1))
             watched.page.goto(f"{server.url}/{server.slug}")
-            wait_until(lambda: f"{self.pictures}/small.png" in asked, "the picture is asked for at its source")
+            watched.until(
+                lambda: f"{self.pictures}/small.png" in asked, "the picture to be asked for at its source"
+            )
             self.assertEqual(dict(self.host.asked), {})
 
         return self.browse(server, scenario)
@@ -155,7 +160,7 @@ class KeptPictureTests(TestCase):
             path = page.decode().partition('<img src="')[2].partition('"')[0]
             self.assertTrue(path.startswith("/media/by/"), path)
             self.assertNotIn(self.pictures.encode(), page)
-            wait_until(lambda: server.request(path)[0] == 200, "the picture is kept")
+            wait_until(lambda: server.request(path)[0] == 200, "the picture to be kept", 60)
             _, headers, body = server.request(path)
             self.assertEqual(body, self.host.pictures["/ann.png"])
             for name, value in (
@@ -187,10 +192,10 @@ class KeptPictureTests(TestCase):
             self.assertIn(b"afeed_media_bytes", server.request("/metrics")[2])
             done = self.forget(server)
             self.assertEqual(done.status, 0, done)
-            wait_until(lambda: server.request(path)[0] == 404, "the picture is gone", seconds=5)
-            wait_until(lambda: server.request(by_content)[0] == 404, "its file is gone", seconds=5)
-            left = [path for path in (server.directory / "var" / "media").rglob("*") if path.is_file()]
-            self.assertEqual(left, [])
+            wait_until(lambda: server.request(path)[0] == 404, "the picture to be gone", 60)
+            wait_until(lambda: server.request(by_content)[0] == 404, "its file to be gone", 60)
+            folder = server.directory / "var" / "media"
+            wait_until(lambda: not any(one.is_file() for one in folder.rglob("*")), "all files to be gone", 60)
 
         return deferToThread(run)
 

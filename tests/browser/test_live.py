@@ -65,6 +65,7 @@ class DeliveryTests(LiveCase):
         self.server.start()
         rich = item(
             1,
+            created_at="2020-02-02T20:20:00Z",  # a time that stays as it is on the page
             text="größe & <tags> https://example.com/ #now",
             media=[
                 {"type": "photo", "url": "https://pics.example/1.jpg", "width": 1200, "height": 800, "alt": "x"}
@@ -195,12 +196,12 @@ class RestartTests(LiveCase):
             self.push(1)
             watched.wait_for_item("push:1")
             self.server.stop()
-            watched.page.wait_for_selector('#connection[data-state="waiting"]')
-            self.assertIn(watched.state(), ("Connection lost, trying again", "You are offline"))
+            watched.wait_state("Connection lost, trying again", "You are offline")
             self.server.start()
             self.push(2)
             watched.wait_for_item("push:2")
-            watched.wait_live("websocket")
+            # A page that looks just as the server comes up may take another transport for a minute or so.
+            watched.wait_live("websocket", 180_000)
             self.assertEqual(watched.ids(), ["push:2", "push:1"])
             self.assertEqual(watched.page.query_selector_all(".gap"), [])
 
@@ -349,5 +350,5 @@ class WithoutScriptsTests(LiveCase):
                 older = watched.page.locator("#older")
                 if not older.is_visible():
                     break
-                older.click()
+                watched.follow(older)
         self.assertEqual(seen, self.log_ids())

@@ -275,7 +275,7 @@ class LanguageTests(ScriptedCase):
 
         def scenario(watched: Watched) -> None:
             page = watched.page
-            page.clock.install(time="2026-11-22T12:00:00Z")
+            page.clock.set_fixed_time("2026-11-22T12:00:00Z")
             self.open(watched)
             watched.wait_live("websocket")
             self.assertEqual(page.get_attribute("html", "lang"), "de")
