@@ -95,7 +95,8 @@ class ConversationRenderer:
             else set()
         )
         today = moment.astimezone(event.timezone).date()
-        state = (running, marked, today, day_of(moment, event.timezone), status(event, now))
+        current = schedule and day_of(schedule, moment, event.timezone)
+        state = (running, marked, today, current, status(event, now))
         kept = self._programmes.get((event.slug, reader))
         same = kept is not None and kept.schedule is schedule and kept.state == state
         if kept is not None and same and (kept.posts == posts or 0 <= now - kept.made_at < POSTS_AGE_S):
@@ -156,7 +157,7 @@ class ConversationRenderer:
             speakers=[(one, next(filter(None, map(page_url, one.urls)), None)) for one in talk.speakers],
             track=next((track.name for track in schedule.tracks if track.id == talk.track), ""),
             date=talk.start.astimezone(event.timezone).date(),
-            day_of=day_of(talk.start, event.timezone),
+            day_of=day_of(schedule, talk.start, event.timezone),
             abstract=Markup(talk.abstract),  # noqa: S704 - sanitised where the schedule was read
             moved=talk.id in moved and moment < talk.end,
             live=live and position is not None,

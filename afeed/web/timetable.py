@@ -169,15 +169,32 @@ def dividers(
 def days(schedule: Schedule, zone: tzinfo, now: datetime, posts: Mapping[str, int]) -> list[Day]:
     """The days of ``schedule`` as tables."""
     by_day: dict[date, list[Talk]] = {}
+    busy = _busy_days(schedule, zone)
     for talk in schedule.talks:
-        by_day.setdefault(day_of(talk.start, zone), []).append(talk)
-    today = day_of(now, zone)
+        by_day.setdefault(_day_among(talk.start.astimezone(zone), busy), []).append(talk)
+    today = _day_among(now.astimezone(zone), busy)
     return [_day(schedule, day, talks, today, now, posts) for day, talks in sorted(by_day.items())]
 
 
-def day_of(moment: datetime, zone: tzinfo) -> date:
-    """The day to which ``moment`` belongs at a conference."""
-    return (moment.astimezone(zone) - _NIGHT).date()
+def day_of(schedule: Schedule, moment: datetime, zone: tzinfo) -> date:
+    """The day to which ``moment`` belongs at a conference: the small hours to the day before, if anything began
+    then after its own small hours."""
+    local = moment.astimezone(zone)
+    return _day_among(local, _busy_days(schedule, zone) if _small(local) else ())
+
+
+def _busy_days(schedule: Schedule, zone: tzinfo) -> frozenset[date]:
+    starts = (talk.start.astimezone(zone) for talk in schedule.talks)
+    return frozenset(start.date() for start in starts if not _small(start))
+
+
+def _day_among(local: datetime, busy: Collection[date]) -> date:
+    evening = (local - _NIGHT).date()
+    return evening if evening in busy else local.date()
+
+
+def _small(local: datetime) -> bool:
+    return (local - _NIGHT).date() != local.date()
 
 
 def talks_in(schedule: Schedule, room: str) -> list[Talk]:
