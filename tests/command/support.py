@@ -36,7 +36,7 @@ def surroundings(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]), **more}
 
 
-def afeed(*arguments: str | Path, seconds: float = 120, **more: str) -> Done:
+def afeed(*arguments: str | Path, seconds: float = 240, **more: str) -> Done:
     """Run ``afeed`` with ``arguments``."""
     done = subprocess.run(
         [sys.executable, "-m", "afeed.command", *map(str, arguments)],
@@ -115,7 +115,7 @@ def held_back(server: AfeedServer, what: str) -> list[list[Any]]:
         env=surroundings(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     found: list[list[Any]] = json.loads(done.stdout)

@@ -31,6 +31,14 @@ def post(number: int, author: dict[str, str], text: str) -> dict[str, Any]:
     return {"id": str(number), "text": text, "author": author}
 
 
+def content(path: Path) -> bytes:
+    """What is in a file; nothing where it is none, or a server at work has deleted it by now."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except FileNotFoundError:
+        return b""
+
+
 class Terminal(io.StringIO):
     """What somebody types."""
 
@@ -93,13 +101,9 @@ class ForgetTests(CommandTestCase):
 
     def everything(self, server: AfeedServer) -> bytes:
         """All bytes of all files, and all that Redis has."""
-        found = [
-            path.read_bytes()
-            for path in server.directory.rglob("*")
-            if path.is_file() and path.suffix != ".jsonl"
-        ]
+        found = [content(path) for path in server.directory.rglob("*") if path.suffix != ".jsonl"]
         if server.live_log.startswith("redis:"):
-            found += [path.read_bytes() for path in redis.shared().directory.rglob("*") if path.is_file()]
+            found += [content(path) for path in redis.shared().directory.rglob("*")]
             database = int(server.live_log.rpartition("/")[2])
             for key in redis.shared().cli("keys", "*", db=database).split():
                 kind = redis.shared().cli("type", key, db=database).strip()
@@ -133,7 +137,7 @@ class ForgetTests(CommandTestCase):
             everything = self.everything(server)
             return [word for word in WORDS if word in everything]
 
-        wait_until(lambda: not left(), "no file has any of it", seconds=20)
+        wait_until(lambda: not left(), "no file has any of it")
 
     def test_a_running_node_does_it_and_the_command_waits(self) -> None:
         server = self.stocked_with_posts("files")
@@ -187,7 +191,7 @@ class ForgetTests(CommandTestCase):
             wait_until(lambda: self.states(server) == ["working"], "a node works on it")
             server.kill()
             server.start()
-            out, _ = command.communicate(timeout=90)
+            out, _ = command.communicate(timeout=240)
         self.assertEqual(command.returncode, 0, out)
         self.check_gone(server, json.loads(out), killed=True)
         self.assert_no_bytes(server)
@@ -202,7 +206,7 @@ class ForgetTests(CommandTestCase):
         text = server.config_path.read_text()
         server.config_path.write_text(text.replace(f'slug = "{SLUG}"', 'slug = "another"'))
         server.launch()
-        wait_until(lambda: server.running and self.is_ready(server), "another event is served", 30)
+        wait_until(lambda: server.running and self.is_ready(server), "another event is served")
         base = ("forget", "--config", server.config_path, "--yes", "--all", "push:@annq")
         said = self.refuse(*base)
         self.assertIn(SLUG, said)

@@ -53,7 +53,7 @@ class MemoryTests(CommandTestCase):
             env=surroundings(),
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=600,
         )
         self.assertEqual(done.returncode, 0, done)
         return int(done.stdout.split()[-1])

@@ -36,7 +36,7 @@ class UnfinishedTests(CommandTestCase):
             ],
             env=surroundings(),
             capture_output=True,
-            timeout=120,
+            timeout=240,
         )
         self.assertEqual(done.returncode, -9, done)
 
