@@ -57,11 +57,16 @@ class FilingTests(TestCase):
         self.addCleanup(made.close)
         return made
 
-    def folder(self, text: str | None = None) -> Path:
+    def folder(self) -> Path:
         folder = Path(self.mktemp()).absolute()
         folder.mkdir(parents=True)
-        (folder / "schedule.toml").write_text(text if text is not None else programme(self.start), "utf-8")
+        self.put(folder, programme(self.start))
         return folder
+
+    def put(self, folder: Path, text: str) -> None:
+        """Have this schedule, from one moment to the next: it is read at any time."""
+        (folder / "new.toml").write_text(text, "utf-8")
+        (folder / "new.toml").replace(folder / "schedule.toml")
 
     def kinds(self, server: AfeedServer, kind: str) -> list[dict[str, Any]]:
         return [change for change in server.changes() if change["type"] == kind]
@@ -75,7 +80,7 @@ class FilingTests(TestCase):
             checks = json.loads(body)["checks"]
             return bool(checks[f"schedule:{server.slug}"]["data"]["talks"])
 
-        wait_until(used, "the schedule to be used", 20)
+        wait_until(used, "the schedule to be used")
 
     def talk_in_the_archive(self, server: AfeedServer, item_id: str) -> str | None:
         with closing(sqlite3.connect(server.directory / "var" / "archive.sqlite3")) as connection:
@@ -94,14 +99,14 @@ class FilingTests(TestCase):
         self.assertEqual(items, {"push:1": "lamps", "push:2": "lamps", "push:3": None})
         # Until the boats move, the time says nothing; then the lighthouses are alone.
         self.post(server, "4", "so interesting, and the room is full")
-        (folder / "schedule.toml").write_text(programme(self.start, 3), "utf-8")
-        wait_until(lambda: self.kinds(server, "schedule.changed"), "the move to be told", 40)
+        self.put(folder, programme(self.start, 3))
+        wait_until(lambda: self.kinds(server, "schedule.changed"), "the move to be told")
         (told,) = self.kinds(server, "schedule.changed")
         self.assertEqual([(one["id"], one["kinds"]) for one in told["talks"]], [("boats", ["moved"])])
-        wait_until(lambda: self.kinds(server, "item.filed"), "everything to be filed again", 40)
+        wait_until(lambda: self.kinds(server, "item.filed"), "everything to be filed again")
         filed = {change["id"]: change["talk"] for change in self.kinds(server, "item.filed")}
         self.assertEqual(filed, {"push:4": "lamps"})
-        wait_until(lambda: self.talk_in_the_archive(server, "push:4") == "lamps", "the archive to know", 20)
+        wait_until(lambda: self.talk_in_the_archive(server, "push:4") == "lamps", "the archive to know")
         # What is under way survives a kill, and nothing is said twice.
         server.kill()
         server.start()
@@ -115,7 +120,7 @@ class FilingTests(TestCase):
         server = self.server(folder)
         server.start()
         self.schedule_is_used(server)
-        (folder / "schedule.toml").write_text("talks = 3", "utf-8")
+        self.put(folder, "talks = 3")
 
         def told() -> bool:
             _, _, body = server.request("/healthz")
@@ -123,7 +128,7 @@ class FilingTests(TestCase):
             check = checks[f"schedule:{server.slug}"]
             return check["state"] == "degraded" and check["data"]["talks"] == 2
 
-        wait_until(told, "health to tell of it", 40)
+        wait_until(told, "health to tell of it")
         self.post(server, "1", "What a talk on lighthouses, their keepers are heroes")
         self.assertEqual(self.kinds(server, "item.posted")[0]["item"]["talk"], "lamps")
 
@@ -144,18 +149,17 @@ class FilingTests(TestCase):
         def posted() -> list[dict[str, Any]]:
             return self.kinds(nodes[0], "item.posted")
 
-        wait_until(lambda: len(posted()) == 3, "all posts to reach the first node", 20)
+        wait_until(lambda: len(posted()) == 3, "all posts to reach the first node")
         self.assertEqual([change["item"]["talk"] for change in posted()], ["lamps"] * 3)
-        (folder / "schedule.toml").write_text(programme(self.start, 3), "utf-8")
-        wait_until(lambda: self.kinds(nodes[0], "schedule.changed"), "the move to be told", 40)
+        self.put(folder, programme(self.start, 3))
+        wait_until(lambda: self.kinds(nodes[0], "schedule.changed"), "the move to be told")
         # However often the others look, and whoever leads next.
         nodes[0].stop()
         for node in nodes[1:]:
             self.schedule_is_used(node)
-        wait_until(
-            lambda: any("runs the sources" in node.output() for node in nodes[1:]), "another to lead", 30
-        )
+        wait_until(lambda: any("runs the sources" in node.output() for node in nodes[1:]), "another to lead")
         self.post(nodes[1], "last", "later")
+        # Who shows this has all that came before it.
         self.assertEqual(len(self.kinds(nodes[1], "schedule.changed")), 1)
 
     def test_refiling_is_asked_for_from_the_command_line_and_followed(self) -> None:

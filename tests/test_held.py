@@ -14,12 +14,17 @@ from tests.servers.afeed import AfeedServer
 from tests.servers.cluster import Cluster, check
 from tests.servers.process import wait_until
 from tests.servers.redis import Redis
-from tests.test_organisers import ACCOUNT, Organiser
+from tests.test_organisers import ACCOUNT, Organiser, wait_for_archive
 
 MUTED = """
 [events.filters]
 muted = ["bad word"]
 """
+
+
+#: How late a post that is due may be shown by a machine that does much else (seconds); on a clock of its own
+#: :mod:`tests.test_releasing` has it within one.
+LATE_S = 8.0
 
 
 def holding(seconds: float) -> str:
@@ -50,6 +55,7 @@ class HeldSuite:
         server = AfeedServer(live_log=self.live_log(), sources=filters, extra=ACCOUNT)
         self.addCleanup(server.close)
         server.start()
+        wait_for_archive(server)
         return server
 
     def viewer(self, server: AfeedServer) -> Viewer:
@@ -84,8 +90,8 @@ class HeldSuite:
 
     def test_killed_between_holding_and_showing_it_loses_nothing_and_is_in_time(self) -> None:
         server = self.server(holding(10))
-        results = server.push(*({"id": str(number), "text": f"post {number}"} for number in range(20)))
         due = time.time() + 10
+        results = server.push(*({"id": str(number), "text": f"post {number}"} for number in range(20)))
         self.assertTrue(all(one["held"] for one in results))
         server.kill()
         server.start()
@@ -95,24 +101,29 @@ class HeldSuite:
         self.assertEqual(viewer.texts, [f"post {number}" for number in range(20)])
         for change in server.changes():
             at = seconds(change["at"])
-            self.assertGreater(at, due - 1)
-            self.assertLess(at, max(due, ready) + 1.5)  # a second, and what a busy machine adds
-        data: dict[str, Any] = check(server, "held")["data"]
-        self.assertEqual(data["released"], 20)
+            self.assertGreater(at, due - 0.01)  # times are told in milliseconds
+            self.assertLess(at, max(due, ready) + LATE_S)
+
+        def released() -> int:
+            data: dict[str, Any] = check(server, "held")["data"]
+            return int(data["released"])
+
+        wait_until(lambda: released() == 20, "all of them to be counted")
         seqs = [change["seq"] for change in server.changes()]
         self.assertEqual(seqs, list(range(1, 21)))
 
-    def test_each_is_shown_within_a_second_of_its_time(self) -> None:
+    def test_each_is_shown_at_its_time_and_not_before(self) -> None:
         server = self.server(holding(3))
         viewer = self.viewer(server)
         due: dict[str, float] = {}
         for number in range(5):
-            server.push({"id": str(number), "text": f"post {number}"})
             due[f"post {number}"] = time.time() + 3
+            server.push({"id": str(number), "text": f"post {number}"})
             time.sleep(0.3)
         wait_until(lambda: len(viewer.at) == 5, "all that was held")
         for text, at in viewer.at.items():
-            self.assertLess(abs(at - due[text]), 1.5, text)  # a second, and what a busy machine adds
+            self.assertGreater(at, due[text] - 0.01, text)
+            self.assertLess(at, due[text] + LATE_S, text)
 
     def test_what_organisers_set_outlives_a_restart_and_applies_to_the_first_push(self) -> None:
         server = self.server("")
@@ -176,10 +187,11 @@ class SeveralNodesTests(TestCase):
         self.addCleanup(viewer.stop)
         leader.kill()
         with cluster.told_on_failure():
-            wait_until(lambda: len(viewer.texts) == 2, "both", 40)
+            wait_until(lambda: len(viewer.texts) == 2, "both")
         self.assertEqual(sorted(viewer.texts), ["held at one that does not lead", "held at the leader"])
         # What is set at one node applies at the other.
         leader.start()
+        wait_for_archive(leader)
         ann = Organiser()
         ann.sign_in(leader)
         fields = {"mode": "approve", "hold_s": "60", "muted": "", "trusted": ""}
@@ -187,5 +199,4 @@ class SeveralNodesTests(TestCase):
         wait_until(
             lambda: "approved" in ann.ask(other, f"/admin/events/{other.slug}/held")[1],
             "the other node to know",
-            5,
         )

@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ from tests.servers.afeed import PUSH_TOKEN, SLUG, AfeedServer
 from tests.servers.nginx import SERVER_NAME, NginxServer
 from tests.servers.process import free_port, wait_until
 
-#: How many viewers wait at the same position, and how many requests of theirs afeed may see at most.
+#: How many viewers wait at the same position, and how many requests of theirs afeed may see at most; an answer
+#: is good for a second, so one more for each that nginx takes for them all.
 CROWD, MOST_PASSED_ON = 40, 4
 
 
@@ -44,7 +46,7 @@ class NginxTests(SynchronousTestCase):
 
     def connect(self) -> ssl.SSLSocket:
         """A TLS connection to nginx."""
-        plain = socket.create_connection(("127.0.0.1", self.nginx.port), timeout=40)
+        plain = socket.create_connection(("127.0.0.1", self.nginx.port), timeout=60)
         secure = self.tls.wrap_socket(plain, server_hostname=SERVER_NAME)
         self.addCleanup(secure.close)
         return secure
@@ -89,7 +91,7 @@ class NginxTests(SynchronousTestCase):
         return received
 
     def test_plain_http_is_sent_to_https(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.nginx.plain_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.nginx.plain_port, timeout=60)
         connection.request("GET", f"/{SLUG}", headers={"Host": SERVER_NAME})
         answer = connection.getresponse()
         self.assertEqual(answer.status, 301)
@@ -171,7 +173,7 @@ class NginxTests(SynchronousTestCase):
         for thread in crowd:
             thread.start()
         for _ in crowd:
-            self.assertTrue(sent.acquire(timeout=30))
+            self.assertTrue(sent.acquire(timeout=60))
         asked = 0
 
         def waits() -> bool:
@@ -180,10 +182,12 @@ class NginxTests(SynchronousTestCase):
             return self.metric("afeed_viewers") >= 1
 
         wait_until(waits, "a poll to wait at afeed")
+        began = time.monotonic()
         self.push("news")
         for thread in crowd:
-            thread.join(30)
+            thread.join(60)
+        seconds = int(time.monotonic() - began)
         self.assertEqual(len(answers), CROWD)
         self.assertEqual({answer["changes"][0]["item"]["id"] for answer in answers}, {"push:news"})
         passed_on = self.metric("afeed_requests_total") - before - asked - 2  # the push, and this look itself
-        self.assertLessEqual(passed_on, MOST_PASSED_ON)
+        self.assertLessEqual(passed_on, MOST_PASSED_ON + seconds)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from afeed.organisers.passwords import hashed
 from tests.servers.afeed import AfeedServer
-from tests.servers.cluster import Cluster
+from tests.servers.cluster import Cluster, check
 from tests.servers.process import wait_until
 
 PASSWORD = "canary-four-gulls-Qz81"
@@ -29,7 +29,7 @@ class Organiser:
 
     def ask(self, server: AfeedServer, path: str, fields: dict[str, str] | None = None) -> tuple[int, str]:
         """The status and body of a page, or of what a form is answered with."""
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         headers = {"Cookie": self.cookie} if self.cookie else {}
         with closing(connection):
             if fields is None:
@@ -55,6 +55,11 @@ class Organiser:
         return self.ask(server, f"/admin/events/{server.slug}/{act}", {**fields, "token": token[1]})[0]
 
 
+def wait_for_archive(server: AfeedServer) -> None:
+    """A node that is ready does without its database if that takes its time: return when it is there."""
+    wait_until(lambda: check(server, "archive")["state"] == "ok", "the database")
+
+
 def texts(server: AfeedServer) -> list[str]:
     """What the event has to say, newest first."""
     status, _, body = server.request(f"/{server.slug}")
@@ -65,12 +70,13 @@ def texts(server: AfeedServer) -> list[str]:
 class ProcessTests(TestCase):
     """One node, as most run it."""
 
-    timeout = 120
+    timeout = 300
 
     def setUp(self) -> None:
         self.server = AfeedServer(extra=ACCOUNT)
         self.addCleanup(self.server.close)
         self.server.start()
+        wait_for_archive(self.server)
         self.ann = Organiser()
 
     def kept(self) -> str:
@@ -92,6 +98,7 @@ class ProcessTests(TestCase):
         self.assertEqual(types, ["redacted", "item.posted", "item.removed"])
         self.server.kill()
         self.server.start()
+        wait_for_archive(self.server)
         self.assertTrue(self.ann.is_known(self.server))
         self.assertEqual(texts(self.server), ["2"])
         self.assertEqual(self.ann.press(self.server, "restore", subject="push:1"), 303)
@@ -107,7 +114,8 @@ class ProcessTests(TestCase):
         self.ann.sign_in(self.server)
         self.assertEqual(self.ann.press(self.server, "block", subject="push:1", seq="1"), 303)
         self.server.restart()
-        wait_until(lambda: self.ann.is_known(self.server), "the database")
+        wait_for_archive(self.server)
+        self.assertTrue(self.ann.is_known(self.server))
 
         def turned_away() -> bool:
             (result,) = self.server.push({"id": "3", "text": "three", "author": troll})
@@ -153,6 +161,8 @@ class SeveralNodesTests(TestCase):
             node.config_path.write_text(text + ACCOUNT, "utf-8")
         cluster.start()
         one, other = cluster.nodes
+        for node in cluster.nodes:
+            wait_for_archive(node)
         ann = Organiser()
         one.push({"id": "1", "text": "rude"}, {"id": "2", "text": "fine"})
         self.assertEqual(ann.sign_in(one), 303)

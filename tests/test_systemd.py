@@ -16,7 +16,7 @@ class NotifyTests(SynchronousTestCase):
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(channel.close)
         channel.bind(address)
-        channel.settimeout(5)
+        channel.settimeout(60)
         return channel
 
     def directory(self) -> Path:
