@@ -335,9 +335,7 @@ async def main(
     finally:
         server.close()
         shutil.rmtree(directory)
-    print(
-        f"\nmilliseconds, median / slowest of a hundred / processor time of the slowest of a hundred; {count:,} items, {talks} talks"
-    )
+    print(f"\n{count:,} items, {talks} talks; milliseconds: median / slowest of a hundred / its processor time")
     for name in next(iter(results.values())):
         rows = (results[kind][name] for kind in results)
         cells = "".join(f"{middle:8.1f} /{slow:7.1f} /{busy:6.1f}" for middle, slow, busy in rows)
