@@ -279,11 +279,12 @@ class SilentRedisTests(SynchronousTestCase):
         self.pause()
         waiting.read_until(b'"stalled":true}', self.PROMISED_S)
         again = self.listen(target)
+        self.server.request("/readyz")  # when that is answered, it waits: it came before
         self.resume()
         again.read_until(b'"changes":[]', self.PROMISED_S)
         deadline = time.monotonic() + self.PROMISED_S
         while "stalled" in self.server.updates(cursor, wait=1):
             self.assertLess(time.monotonic(), deadline)
         self.server.push({"id": "2", "text": "after"})
-        body = self.server.request(f"/{self.server.slug}/updates?since={cursor}&wait=5")[2]
+        body = self.server.request(f"/{self.server.slug}/updates?since={cursor}&wait=30")[2]
         self.assertEqual([change["item"]["id"] for change in json.loads(body)["changes"]], ["push:2"])
