@@ -257,6 +257,8 @@ class KeeperSuite:
         await self.add(archive, self.item(1, None, "/html", "/nothing", "/broken", "/ann.png"))
         made = self.run_keeper(archive)
         await self.until(lambda: self.states() == {FAILED: 2, KEPT: 1, WAITING: 1})
+        tried = f"SELECT attempts FROM media WHERE state = '{WAITING}'"
+        await self.until(lambda: self.database.query(tried) == [(1,)])
         await deferLater(reactor, 0.3)
         self.assertEqual(self.host.asked["/broken"], 1)
         self.host.pictures["/broken"] = JPEG
