@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.chaos import account
@@ -14,7 +12,24 @@ from tests.chaos.table import Row
 ROW = Row("power cut", 17, 1, 2, 0, 0, 0)
 
 
+class FakeTime:
+    """Passes only for those who sleep."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class AccountTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.time = FakeTime()
+        self.patch(account, "time", self.time)
+
     def test_a_promise_that_was_kept_leaves_nothing(self) -> None:
         found = Account(True)
         found.holds(True, "something was wrong")
@@ -28,7 +43,7 @@ class AccountTests(SynchronousTestCase):
         self.assertFalse(found.row(ROW).clean)
 
     def test_what_is_late_breaks_a_promise_and_a_busy_machine_has_some_slack(self) -> None:
-        late = time.monotonic() - 10
+        late = self.time.now - 10
         for long, promised, sentences in (
             (True, 9.5, 1),
             (True, 11.0, 0),
@@ -37,21 +52,29 @@ class AccountTests(SynchronousTestCase):
         ):
             found = Account(long)
             took = found.awaited(lambda: True, "a miracle", promised, since=late)
-            self.assertApproximates(took, 10, 0.4)
+            self.assertEqual(took, 10)
             self.assertEqual(len(found.broken), sentences, (long, promised, found.broken))
 
     def test_the_longest_time_of_each_kind_is_in_the_row(self) -> None:
         found = Account(True)
-        now = time.monotonic()
+        now = self.time.now
         for since in (now - 1, now - 3, now - 2):
             found.awaited(lambda: True, "it", 5, since=since, measure="back")
         found.awaited(lambda: True, "it", 5, since=now - 2, measure="red")
         row = found.row(ROW)
-        self.assertApproximates(row.recovery_s or 0, 3, 0.4)
-        self.assertApproximates(row.red_s or 0, 2, 0.4)
+        self.assertEqual((row.recovery_s, row.red_s), (3, 2))
         self.assertIsNone(row.green_s)
 
     def test_what_never_comes_is_given_up(self) -> None:
-        self.patch(account, "PATIENCE_S", 0.05)
+        began = self.time.now
         with self.assertRaisesRegex(AssertionError, "in vain for a miracle"):
-            Account(True).awaited(lambda: False, "a miracle", 0.05)
+            Account(True).awaited(lambda: False, "a miracle", 5)
+        self.assertGreater(self.time.now - began, 5 + account.PATIENCE_S)
+
+    def test_what_is_so_a_moment_later_settles_and_what_never_is_is_told(self) -> None:
+        found = Account(True)
+        at = self.time.now + account.SOON_S / 2
+        found.settles(lambda: self.time.now > at, lambda: "it was not waited for")
+        self.assertEqual(found.broken, [])
+        found.settles(lambda: False, lambda: f"not even at {self.time.now > at + account.SOON_S}")
+        self.assertEqual(found.broken, ["not even at True"])

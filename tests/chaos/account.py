@@ -9,6 +9,9 @@ from typing import Literal
 from tests.chaos.promises import within
 from tests.chaos.table import Row
 
+#: How soon is what is told a moment later, such as a line in a log (seconds).
+SOON_S = 20.0
+
 #: What is awaited is given up after so long (seconds), however late it may come.
 PATIENCE_S = 60.0
 
@@ -31,6 +34,15 @@ class Account:
         """Note ``otherwise``, a sentence, unless ``kept``."""
         if not kept:
             self.broken.append(otherwise)
+
+    def settles(self, kept: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+        """The same with what may not be so yet: what ``otherwise()`` says when it never was."""
+        deadline = time.monotonic() + SOON_S
+        while not kept():
+            if time.monotonic() > deadline:
+                self.broken.append(otherwise())
+                return
+            time.sleep(0.02)
 
     def awaited(
         self,

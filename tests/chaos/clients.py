@@ -42,7 +42,7 @@ class Extent(NamedTuple):
     restart_every_s: float
 
 
-SHORT = Extent(viewers=60, rate=120, seconds=18, deliveries=20_000, most_s=60, restart_every_s=6)
+SHORT = Extent(viewers=60, rate=120, seconds=18, deliveries=20_001, most_s=180, restart_every_s=6)
 #: Two of them make the ten million that are promised.
 LONG = Extent(viewers=300, rate=200, seconds=300, deliveries=5_200_000, most_s=1800, restart_every_s=20)
 
@@ -103,7 +103,7 @@ class Restarts(threading.Thread):
     def stop(self) -> None:
         """Restart nothing more; all nodes run when this returns."""
         self._stopping.set()
-        self.join(120)
+        self.join(300)
         if self.failure is not None:
             raise self.failure
 

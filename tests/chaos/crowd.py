@@ -201,6 +201,10 @@ class Viewer:
             self._crowd.pauses += 1
             self._crowd.later(seconds, lambda: self._resume(life))
 
+    def read_on(self) -> None:
+        """Whoever has stopped reading goes on now."""
+        self._resume(self._life)
+
     def _resume(self, life: int) -> None:
         if life == self._life and self._socket is not None and not self.receives:
             self._heard = self._crowd.now

@@ -22,7 +22,7 @@ from tests.servers.afeed import AfeedServer
 from tests.servers.process import wait_until
 
 #: On a full disk there may be room in the files that are there already (seconds).
-FILLED_S = 40.0
+FILLED_S = 90.0
 #: As many items are taken before and after each fault, at so many a second.
 SOME, RATE = 60, 200.0
 #: What an operator is told to do.
@@ -103,7 +103,7 @@ class Place(ExitStack):
     def taken(self, count: int = SOME) -> None:
         accepted = self.witnesses.publisher.accepted
         goal = len(accepted) + count
-        wait_until(lambda: len(accepted) >= goal, f"{count} more items to be taken", 30)
+        wait_until(lambda: len(accepted) >= goal, f"{count} more items to be taken")
 
     def row(self, name: str, seed: int) -> Row:
         statuses = {status for status, _ in self.refusals}

@@ -48,7 +48,7 @@ class Witnesses:
     def verdict(self) -> Verdict:
         """End the load, let everybody catch up with the running server, and judge."""
         self.publisher.stop()
-        log = self.server.changes()
+        log = self.server.changes(max(self.publisher.accepted.values(), default=0))
         for follower in self.followers:
             wait_until(
                 lambda follower=follower: follower.seq >= len(log),  # type: ignore[misc]
@@ -86,12 +86,20 @@ def run_kills(
     rng = Random(seed)
     server.start()
     with Witnesses(server, rate) as witnesses:
+        ready = True
         for done in range(1, kills + 1):
+            if ready:
+                # A machine that is slow at the moment gets the time for the load that these kills need.
+                wait_until(
+                    lambda done=done: len(witnesses.publisher.accepted) >= 2 * LEAST_PER_KILL * done,  # type: ignore[misc]
+                    "items to be accepted before the next kill",
+                )
             # The moment is the point of this: early, so that starts are killed as well, or under load.
             time.sleep(rng.choice((0.05, 0.4, 0.8)) * rng.random() + 0.3 * rng.random())
             server.kill()
             server.launch()
-            if rng.random() < 0.8:
+            ready = rng.random() < 0.8
+            if ready:
                 server.wait_ready()
             progress(done)
         server.wait_ready()

@@ -75,7 +75,7 @@ class Nodes(ExitStack):
     def verdict(self, publisher: Publisher, way: Way) -> Verdict:
         """End the load, let everybody and the archive catch up with what is the log by this way, and judge."""
         publisher.stop()
-        log = whole_log(way, SLUG)
+        log = whole_log(way, SLUG, max(publisher.accepted.values(), default=0))
         head = log[-1]["seq"]
         for follower in self.followers:
             wait_until(

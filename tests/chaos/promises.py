@@ -16,7 +16,7 @@ DELIVERY_S = 1.0
 UNHINTED_S = 1.5
 
 #: What a machine that runs other tests as well may add in the short form.
-SLACK_S = 3.0
+SLACK_S = 6.0
 
 
 def within(promised: float, long: bool) -> float:

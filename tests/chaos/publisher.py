@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPConnection
 
 from tests.chaos.ways import FAULTS, TIMEOUT_S, Way, ask
@@ -32,9 +33,23 @@ class Publisher(threading.Thread):
         self._connections: dict[Way, HTTPConnection] = {}
         self._attempts = 0
         self._stopping = threading.Event()
+        self._awake, self._asleep = threading.Event(), threading.Event()
+        self._awake.set()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Nothing is published meanwhile, and everything before has been accepted."""
+        self._asleep.clear()
+        self._awake.clear()
+        assert self._asleep.wait(3 * TIMEOUT_S), "the publisher does not rest"
+        try:
+            yield
+        finally:
+            self._awake.set()
 
     def stop(self) -> None:
         self._stopping.set()
+        self._awake.set()
         self.join(3 * TIMEOUT_S)
         assert not self.is_alive(), "the publisher did not end"
 
@@ -42,6 +57,10 @@ class Publisher(threading.Thread):
         due = time.monotonic()
         number = 0
         while not self._stopping.is_set():
+            if not self._awake.is_set():
+                self._asleep.set()
+                self._awake.wait()
+                continue
             ids = [str(number + n) for n in range(BATCH)]
             number += BATCH
             body = json.dumps([{"id": id_, "text": self.text_of(f"push:{id_}")} for id_ in ids]).encode()

@@ -33,7 +33,7 @@ class SabotagedServer(AfeedServer):
         finally:
             self._sabotage(*self._without)
 
-    def die(self, point: FailPoint, seconds: float = 60.0) -> None:
+    def die(self, point: FailPoint, seconds: float = 120.0) -> None:
         """Return once it has died at ``point``; raises :class:`AssertionError` when it does not, or dies of
         something else."""
         try:

@@ -66,8 +66,9 @@ class Extent(NamedTuple):
 #: The keys of deduplication live as long as the event, and SQLite's own memory grows a little with its files:
 #: both together take some megabytes for the 180,000 items of an hour.
 LONG = Extent(viewers=500, seconds=3600, warm_up_s=600, rss_mb=10, fds=10, threads=2, least_load=0.9)
-#: Here memory still grows, as the window fills.
-SHORT = Extent(viewers=100, seconds=20, warm_up_s=5, rss_mb=20, fds=20, threads=5, least_load=0.5)
+#: Here memory still grows, as the window fills, and a node that was held up for a moment has not yet heard of
+#: those who left meanwhile.
+SHORT = Extent(viewers=100, seconds=20, warm_up_s=5, rss_mb=20, fds=50, threads=5, least_load=0.5)
 
 
 def take_sample(pid: int, began: float, viewers: int) -> Sample:

@@ -16,7 +16,7 @@ from afeed.archive.schema import LOCK_KEY
 from tests.chaos.kills import Witnesses
 from tests.chaos.promises import DELIVERY_S, HEALTH_S, within
 from tests.chaos.table import Row, scenario
-from tests.chaos.watch import Sight, Watch, complaint
+from tests.chaos.watch import Sight, Watch, complaint, unsaid
 from tests.servers.afeed import AfeedServer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import wait_until
@@ -92,10 +92,7 @@ class Run:
                 self.probe(fault)
         green = self._sight(fault, time.monotonic(), well, "did not become well again")
         self.green = max(self.green, green)
-        output = self.server.output()[said:]
-        self.broken += [
-            f"{fault.name}: the log does not say {one!r}" for one in fault.logs if one not in output
-        ]
+        self.broken += [f"{fault.name}: {one}" for one in unsaid(self.server, fault.logs, said)]
 
     def _sight(self, fault: Fault, since: float, seen: Callable[[Sight], bool], complaint: str) -> float:
         """How long after ``since`` health was ``seen`` to be as it should."""

@@ -81,17 +81,24 @@ def verdict_after(tear: Tear, rng: Random) -> Verdict:
         accepted: dict[str, int] = {}
         torn = [server.directory / "var" / f"{name}-wal" for name in tear.files]
         number = 0
-        # One that was written into its database just now is empty: there has to be something to lose.
-        while number < 40 or not all(path.stat().st_size for path in torn):
-            for result in server.push(*items(f"early-{number}", 1 + number % 3)):
-                accepted[result["id"]] = result["seq"]
-            number += 1
-            if number >= 40:
-                wait_until(
-                    lambda: archived_count(server) == len(accepted) == viewer.seq, "all to be archived and seen"
-                )
-        viewer.sleep()
-        server.kill()
+        while True:
+            # One that was written into its database just now is empty: there has to be something to lose.
+            while number < 40 or not all(path.stat().st_size for path in torn):
+                for result in server.push(*items(f"early-{number}", 1 + number % 3)):
+                    accepted[result["id"]] = result["seq"]
+                number += 1
+                if number >= 40:
+                    wait_until(
+                        lambda: archived_count(server) == len(accepted) == viewer.seq,
+                        "all to be archived and seen",
+                    )
+            viewer.sleep()
+            server.kill()
+            if all(path.stat().st_size for path in torn):
+                break
+            # That was so in the very last moment.
+            server.start()
+            viewer.wake()
         for path in torn:
             tear.do(path, rng)
         server.start()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
+from tests.chaos.account import SOON_S
 from tests.chaos.followers import FAULTS
 from tests.chaos.promises import ANSWER_S, within
 from tests.servers.afeed import AfeedServer
@@ -37,6 +38,17 @@ class Sight(NamedTuple):
 
     def detail(self, check: str) -> str:
         return self.checks[check][1]
+
+
+def unsaid(server: AfeedServer, words: Iterable[str], after: int = 0) -> list[str]:
+    """What the log of ``server`` does not say behind ``after``, although it was given some time for it, a
+    sentence each: a check tells a thing in one moment and the log in the next."""
+    deadline = time.monotonic() + SOON_S
+    while missing := [one for one in words if one not in server.output()[after:]]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return [f"the log does not say {one!r}" for one in missing]
 
 
 def complaint(output: str) -> list[str]:
@@ -80,14 +92,14 @@ class Watch(threading.Thread):
         """While the node is stopped and started as it should be, nobody is there to answer."""
         self._resting.clear()
         self._awake.clear()
-        assert self._resting.wait(TIMEOUT_S + 5), "the watch does not rest"
+        assert self._resting.wait(5 * TIMEOUT_S), "the watch does not rest"
         yield
         self._awake.set()
 
     def stop(self) -> None:
         self._stopping.set()
         self._awake.set()
-        self.join(60)
+        self.join(6 * TIMEOUT_S)
         assert not self.is_alive(), "the watch did not end"
 
     def run(self) -> None:

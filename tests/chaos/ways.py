@@ -11,9 +11,10 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
 
 from tests.chaos.wire import Refused
+from tests.servers.process import wait_until
 
 #: For so long a program waits for a byte (seconds); pings come every fifteen.
-TIMEOUT_S = 20.0
+TIMEOUT_S = 40.0
 
 #: What a connection that breaks, or a server that is not there, raises in a program.
 FAULTS = (OSError, HTTPException, ValueError, EOFError, Refused)
@@ -57,12 +58,24 @@ def ask(
     return answer.status, json.loads(answer.read())
 
 
-def whole_log(way: Way, slug: str) -> list[dict[str, Any]]:
-    """Every change, as clients see it who come this way; raises :class:`AssertionError` when there is a gap.
+def whole_log(way: Way, slug: str, upto: int) -> list[dict[str, Any]]:
+    """Every change, as clients see it who come this way, as soon as they see ``upto``; raises
+    :class:`AssertionError` when there is a gap.
 
     It asks for pages of a size for which nobody else asks: a cache may give anybody who asks the same again an
     answer that is a second old.
     """
+    found: list[dict[str, Any]] = []
+
+    def there() -> bool:
+        found[:] = _log(way, slug)
+        return bool(found) and found[-1]["seq"] >= upto
+
+    wait_until(there, f"change {upto} to be shown")
+    return found
+
+
+def _log(way: Way, slug: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor, more = "0", True
     with contextlib.closing(way.open()) as connection:
