@@ -282,7 +282,7 @@ class GeneratorTests(SynchronousTestCase):
 
     def test_items_out_of_order_fail_the_run(self) -> None:
         contender = Afeed()
-        with started(contender) as target, loaded(target, "ws", clients=2, expect=2, seconds=20) as load:
+        with started(contender) as target, loaded(target, "ws", clients=2, expect=2, seconds=60) as load:
             load.go()
             for number in (2, 1):
                 contender.server.push({"id": f"{number:019}", "text": "hello"})

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-import tempfile
-import threading
-from contextlib import ExitStack
 from random import Random, SystemRandom
 
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -74,24 +72,35 @@ class GrowthTests(SynchronousTestCase):
         self.assertIn("  10.0\n", told(hour(), LONG))  # CPU, in percent
 
 
+#: Takes 50 MB, 30 files and 5 threads when it is told to, and waits.
+_GROWS = """
+import os, sys, threading
+print("begun", flush=True)
+sys.stdin.readline()
+kept = [bytearray(os.urandom(50_000_000)), *(open(os.devnull) for _ in range(30))]
+for _ in range(5):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("grown", flush=True)
+sys.stdin.readline()
+"""
+
+
 class SampleTests(SynchronousTestCase):
     """The kernel is asked for what grows indeed."""
 
     def test_memory_files_and_threads_of_a_process_are_seen(self) -> None:
-        before = take_sample(os.getpid(), 0.0, 0)
-        done = threading.Event()
-        with ExitStack() as stack:
-            for _ in range(30):
-                stack.enter_context(tempfile.TemporaryFile())
-            threads = [threading.Thread(target=done.wait, daemon=True) for _ in range(5)]
-            for thread in threads:
-                thread.start()
-            kept = bytearray(os.urandom(50_000_000))
-            after = take_sample(os.getpid(), 0.0, 10)
-        done.set()
-        for thread in threads:
-            thread.join()
-        self.assertEqual(len(kept), 50_000_000)
+        # In a process of its own: in this one others come and go.
+        with subprocess.Popen(
+            [sys.executable, "-c", _GROWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.readline(), b"begun\n")
+            before = take_sample(process.pid, 0.0, 0)
+            process.stdin.write(b"grow\n")
+            self.assertEqual(process.stdout.readline(), b"grown\n")
+            after = take_sample(process.pid, 0.0, 10)
+            process.stdin.write(b"end\n")
         self.assertGreater(after.rss_mb - before.rss_mb, 40)
         self.assertEqual(after.fds - before.fds, 30 - 10)
         self.assertEqual(after.threads - before.threads, 5)

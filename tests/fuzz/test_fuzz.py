@@ -121,10 +121,10 @@ class FuzzerTests(SynchronousTestCase):
         def opened(stack: ExitStack) -> engine.Check:
             return lambda case: seen.append(case)
 
-        result = run(Target("endless", "nothing", samples.pushes, opened), 10**9, SEED, 0.2)
+        result = run(Target("endless", "nothing", samples.pushes, opened), 10**9, SEED, 1.0)
         self.assertGreater(result.cases, 10)
         self.assertLessEqual(result.cases, len(seen))  # the slowest ones are timed once more
-        self.assertLess(result.seconds, 5)
+        self.assertLess(result.seconds, 60)
         self.assertGreater(result.warm_kb, 0, "it was not looked at what memory is in use")
 
     def test_some_of_what_is_accepted_is_among_the_cases_of_each_format(self) -> None:
