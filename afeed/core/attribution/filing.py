@@ -112,6 +112,7 @@ class _Evidence:
         "_seconds",
         "_taken",
         "_timed",
+        "_titles",
         "_told",
     )
 
@@ -123,6 +124,8 @@ class _Evidence:
         #: Points by what the item itself says or carries.
         self._told: dict[int, float] = {}
         self._reasons: dict[int, list[str]] = {}
+        #: The words of each talk's title that it has, with their rarity.
+        self._titles: dict[int, dict[str, float]] = {}
         seconds, self._taken = seconds_of(index, item)
         self._seconds = seconds
         self._moment: Moment = index.at(seconds) if seconds is not None else NOWHERE
@@ -134,8 +137,10 @@ class _Evidence:
         chatter = self._text()
         self._people()
         points = self._points
-        for number in points:
-            points[number] += self._time(number)
+        # There are few of those at any time, and hundreds that share some word with the item.
+        for number in self._moment.near:
+            if number in points:
+                points[number] += self._time(number)
         for group in self._moment.order if self._timed else ():
             # Where only the time speaks, two of each kind are enough to know the best and whether it is alone.
             for number in islice((number for number in group if number not in points), 2):
@@ -172,6 +177,8 @@ class _Evidence:
 
     def _codes(self, number: int) -> list[str]:
         codes = list(self._reasons.get(number, ()))
+        if number in self._titles and number in self._told:
+            codes.insert(0, f"title:{'+'.join(self._titles[number])}")
         near = self._moment.near.get(number)
         if near is not None and self._timed:
             codes.insert(0, f"{near.code} taken" if self._taken else near.code)
@@ -213,7 +220,7 @@ class _Evidence:
         text = item.text if item.quote is None else f"{item.text} {item.quote.text}"
         words = index.words
         names = index.names
-        titles: dict[int, dict[str, float]] = {}
+        titles = self._titles
         abstracts: dict[int, set[str]] = {}
         named: dict[tuple[int, int], list[tuple[str, bool]]] = {}
         chatter = None
@@ -244,8 +251,7 @@ class _Evidence:
                         self._word(pair, of_pair, titles, abstracts)
             if word is not None:
                 self._word(short, word, titles, abstracts)
-        for number, found in titles.items():
-            self._title(number, found)
+        self._by_titles()
         for number, found_words in abstracts.items():
             points = index.weights.abstract * min(len(found_words), 3)
             self._tell(number, points, f"words:{'+'.join(sorted(found_words)[:3])}")
@@ -265,15 +271,20 @@ class _Evidence:
         for number in word.kinds:
             self._tell(number, self._index.weights.kind, f"kind:{short}")
 
-    def _title(self, number: int, found: dict[str, float]) -> None:
-        weights, mass = self._index.weights, sum(found.values())
-        near = self._is_near(number)
-        first = weights.title_first if near else weights.title_first_far
-        points = first * min(mass, 1.0) + weights.title_more * max(mass - 1.0, 0.0)
-        whole = self._index.masses[number]
-        if mass >= 0.75 * whole and (len(found) > 1 or near):
-            points += weights.title_whole
-        self._tell(number, points, f"title:{'+'.join(found)}")
+    def _by_titles(self) -> None:
+        weights, masses, near = self._index.weights, self._index.masses, self._moment.near
+        more, whole = weights.title_more, weights.title_whole
+        # Hundreds of talks may share a word with an item, so this is done with as few calls as can be.
+        for number, found in self._titles.items():
+            mass = sum(found.values())
+            is_near = number in near
+            first = weights.title_first if is_near else weights.title_first_far
+            points = first * mass if mass < 1.0 else first + more * (mass - 1.0)
+            if mass >= 0.75 * masses[number] and (len(found) > 1 or is_near):
+                points += whole
+            if points > 0:
+                self._told[number] = self._told.get(number, 0.0) + points
+                self._points[number] = self._points.get(number, 0.0) + points
 
     def _handle(self, handle: str) -> None:
         weights = self._index.weights
