@@ -122,7 +122,7 @@ class World:
                 Talk(
                     guid=f"t{number}",
                     id=f"t{number}",
-                    title=" ".join(self.words.choose() for _ in range(5)).capitalize(),
+                    title=self.title(),
                     start=start,
                     end=start + timedelta(minutes=45),
                     room=f"room-{room}",
@@ -149,7 +149,7 @@ class World:
         talk = self.talks.choose() if rng.random() < 0.8 else None
         when = self._at[talk] if talk else STARTS + timedelta(hours=rng.randrange(DAYS * 24))
         written = when + timedelta(seconds=rng.randrange(4200))
-        words = [self.words.choose() for _ in range(rng.randint(5, 32))]
+        words = [self.words.choose() for _ in range(rng.randint(5, 32))] + self.said(talk)
         if rng.random() < 0.3:
             words.append("#large")
         person = self.people.choose()
@@ -170,6 +170,14 @@ class World:
         )
         at = timestamp(written.timestamp() + 1)
         return Change(seq, at, POSTED, item.id, "1", compose(prepare(Posted(item, "1")), POSTED, at))
+
+    def title(self) -> str:
+        """A talk's."""
+        return " ".join(self.words.choose() for _ in range(5)).capitalize()
+
+    def said(self, talk: str | None) -> list[str]:
+        """Words of a post about ``talk`` that tell so."""
+        return []
 
     def filed(self, item: Item) -> Item:
         """The item under its talk."""

@@ -37,17 +37,34 @@ VIEWERS, RATE, SECONDS = 100, 50, 30
 CALM = 3
 #: The talks of one room in so many begin an hour later than the first schedule says.
 MOVED = 14
+#: The share of posts about a talk that say so, and which words of the vocabulary, which begins with the most
+#: frequent, are those of titles.
+NAMED, ORDINARY, RARE = 0.33, 100, 5000
 #: How long a schedule of a thousand talks may take to be read and used (seconds).
 READ_S = 60.0
 
 
 class FiledWorld(World):
-    """The same event, its posts under the talks where afeed puts them by the schedule as it is at first."""
+    """The same event, its posts under the talks where afeed puts them by the schedule as it is at first.
+
+    Titles have none of the words that are in every text, and every third post about a talk has some of them.
+    """
 
     def __init__(self, items: int, talks: int) -> None:
         super().__init__(items, talks, SLUG)
+        self._titles = {talk.id: talk.title.split() for talk in self.schedule.talks}
         self._memory = Memory()
         self._memory.index = prepare(self.schedule, Weights())
+
+    def title(self) -> str:
+        """Four rare words."""
+        return " ".join(self.rng.choices(self.vocabulary[ORDINARY:RARE], k=4)).capitalize()
+
+    def said(self, talk: str | None) -> list[str]:
+        """Some of its title, or nothing."""
+        if talk is None or self.rng.random() >= NAMED:
+            return []
+        return self.rng.sample(self._titles[talk], self.rng.randint(2, 4))
 
     def filed(self, item: Item) -> Item:
         """Under the talk that it seems to be about."""
