@@ -34,6 +34,7 @@ from afeed.core.draft import Posted, prepare
 from afeed.core.item import Author, Item, Media
 from afeed.core.schedule.model import Room, Schedule, Speaker, Talk
 from afeed.core.straining import fold
+from afeed.garbage import settle
 from afeed.interfaces import Lineage
 from afeed.settings import Event, Server
 from afeed.web.app import Pages
@@ -295,6 +296,8 @@ async def measure(archive: SqlArchive, world: World, rounds: int) -> dict[str, t
         archive=archive,
         programmes={SLUG: Programme(world.schedule)},
     )
+    # As a node does once it has started.
+    settle()
     found = {}
     for name, make in visits(pages, world).items():
         rng = Random(7)

@@ -9,12 +9,14 @@ SQLite's table is contentless: it holds no text, so that the archive does not do
 exactly what it was given when something is taken out again.  What was taken out may still stand in its older
 segments, as words without order, until :meth:`SearchIndex.tidy` has merged them.  PostgreSQL's GIN index cannot
 give the newest first, and sorting half a million places takes too long; so each item also has the word of its
-block of places, and blocks are looked through from the newest on, ever more of them at a time.
+block of places, and blocks are looked through from the newest on, ever more of them at a time.  What is not
+found soon is mostly rare: then a few thousand places of all blocks are sorted after all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 import attrs
@@ -27,9 +29,11 @@ from afeed.core.search.wish import Term, Wish
 SEQ_BITS = 41
 #: Bits of it that tell apart the places of a block.
 BLOCK_BITS = 13
-#: How many blocks are looked through at once: at first one, then ever more.
-WIDER = 4
-WIDEST = 64
+#: How many blocks are looked through at once, at first (the last one may have hardly any place), and so on; from
+#: then on the last number.
+WIDTHS = (2, 16, 64)
+#: After so many of these, what the rest has is sorted if it is no more than ``FEW``.
+PATIENCE, FEW = 1, 4000
 
 #: Rows of one statement.
 _ROWS = 50
@@ -176,29 +180,38 @@ class PostgresIndex:
         return False  # vacuum does it
 
     async def find(self, sql: Rows, match: Match, low: int, high: int, limit: int) -> list[int]:
-        # The conditions on the place are no use to an index: the planner, which cannot know how words and
-        # places go together, would now and then walk through all of them.
-        statement = text(
-            "SELECT place FROM search WHERE words @@ CAST(:match AS tsquery) AND place + 0 < :high "
-            "AND place + 0 > :low ORDER BY place + 0 DESC LIMIT :limit"
-        )
-        found: list[int] = []
         wanted = tsquery(match)
+        found: list[int] = []
         first, last = low >> BLOCK_BITS, (high - 1) >> BLOCK_BITS
-        width = 1
-        while last >= first and len(found) < limit:
+        for number, width in enumerate(chain(WIDTHS, repeat(WIDTHS[-1]))):
+            if last < first or len(found) >= limit:
+                break
+            if number == PATIENCE:
+                parameters = {"match": wanted, "low": low, "high": min(high, last + 1 << BLOCK_BITS)}
+                more = {"few": FEW + 1, "limit": limit - len(found)}
+                rows = await sql.rows(_RARE, parameters | more)
+                if not rows or rows[0][1] <= FEW:
+                    found += [one for one, _ in rows]
+                    break
             blocks = range(max(first, last - width + 1), last + 1)
             named = " | ".join(f"'{_block(number)}'" for number in blocks)
-            parameters = {
-                "match": f"({named}) & {wanted}",
-                "low": low,
-                "high": high,
-                "limit": limit - len(found),
-            }
-            found += [one for (one,) in await sql.rows(statement, parameters)]
+            parameters = {"match": f"({named}) & {wanted}", "low": low, "high": high}
+            found += [one for (one,) in await sql.rows(_NEWEST, parameters | {"limit": limit - len(found)})]
             last -= width
-            width = min(width * WIDER, WIDEST)
         return found
+
+
+# The conditions on the place are no use to an index: the planner, which cannot know how words and places go
+# together, would now and then walk through all of them.
+_PLACES = (
+    "SELECT place FROM search WHERE words @@ CAST(:match AS tsquery) AND place + 0 < :high AND place + 0 > :low"
+)
+_NEWEST = text(f"{_PLACES} ORDER BY place + 0 DESC LIMIT :limit")
+# What is materialised is planned as if all of it were wanted, that is by the index, and made as it is read.
+_RARE = text(
+    f"WITH found AS MATERIALIZED ({_PLACES}) SELECT place, count(*) OVER () "  # noqa: S608
+    "FROM (SELECT place FROM found LIMIT :few) AS rest ORDER BY place DESC LIMIT :limit"
+)
 
 
 def _block(number: int) -> str:

@@ -130,14 +130,24 @@ class SearchSuite:
 
     async def test_pages_go_across_blocks_of_the_index(self) -> None:
         self.patch(search_index, "BLOCK_BITS", 3)
-        self.patch(search_index, "WIDEST", 4)
+        self.patch(search_index, "WIDTHS", (1, 2, 4))
+        # Two that are far apart, many, and many of long ago.
         archive = await self.standing(
-            tuple(post(n, "rare" if n in (3, 77) else "often") for n in range(1, 130))
+            tuple(
+                post(n, f"{'rare' if n in (3, 77) else 'often'} {'early' if n < 60 else 'late'}")
+                for n in range(1, 130)
+            )
         )
-        self.assertEqual(await self.found(archive, "rare"), [77, 3])
-        self.assertEqual((await archive.find(EVENT, Query(text="rare"), 1)).next, 77)
-        self.assertEqual((await archive.find(EVENT, Query(text="often"), 100, 10)).next, None)
-        self.assertEqual(len(await self.found(archive, "often")), 50)
+        # The rest is sorted, or it is looked through block by block: both find the same.
+        for few in (0, 1, 2, 10, 1000):
+            self.patch(search_index, "FEW", few)
+            self.assertEqual(await self.found(archive, "rare"), [77, 3])
+            self.assertEqual((await archive.find(EVENT, Query(text="rare"), 1)).next, 77)
+            self.assertEqual(await self.found(archive, "rare early"), [3])
+            self.assertEqual((await archive.find(EVENT, Query(text="often"), 100, 10)).next, None)
+            self.assertEqual(len(await self.found(archive, "often")), 50)
+            self.assertEqual(await self.found(archive, "early"), list(range(59, 9, -1)))
+            self.assertEqual(len((await archive.find(EVENT, Query(text="early"), 100, 30)).items), 29)
 
     async def test_hostile_queries_find_what_they_say_or_nothing(self) -> None:
         archive = await self.standing()
