@@ -29,8 +29,8 @@ from afeed.core.search.wish import Term, Wish
 SEQ_BITS = 41
 #: Bits of it that tell apart the places of a block.
 BLOCK_BITS = 13
-#: How many blocks are looked through at once, at first (the last one may have hardly any place), and so on; from
-#: then on the last number.
+#: How many blocks are looked through at once: at first (the last one may have hardly any place), then, and from
+#: then on.
 WIDTHS = (2, 16, 64)
 #: After so many of these, what the rest has is sorted if it is no more than ``FEW``.
 PATIENCE, FEW = 1, 4000
