@@ -87,9 +87,13 @@ function renumber(entry, number) {
   if (box) box.name = `pick${number}`;
 }
 
+let looks = 0;
+
+/** An answer to an earlier look, which may come later, says what is no longer so. */
 async function look() {
+  const number = ++looks;
   const fresh = await present();
-  if (fresh) update(fresh);
+  if (fresh && number === looks) update(fresh);
 }
 
 async function again() {
