@@ -30,7 +30,8 @@ def fed_server(
         env={"AFEED_X": TOKEN},
     )
     try:
-        server.start()
+        # With a large archive beside an empty log it has that to fill first.
+        server.start(600.0)
         feeder.wait_until_read()
         yield server, feeder
     finally:

@@ -162,6 +162,12 @@ async def settle(
             if decided is None:
                 await log.publish(event, None, own, epoch, None)
             else:
+                _log.info(
+                    "The live log of {event} is being filled up to {head} from what the archive and living "
+                    "nodes remember; until then the event is not served. A million changes take a minute or two.",
+                    event=event,
+                    head=decided.head,
+                )
                 handle = await log.stage(event, own, decided)
                 silent = await _refill(
                     log, handle, decided, [found for _, found in heard], reactor, decided.head - window
