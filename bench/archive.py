@@ -102,10 +102,11 @@ def _words(rng: Random, count: int) -> list[str]:
 class World:
     """The event: its programme, its words and its people, the same for the same seed."""
 
-    def __init__(self, items: int, talks: int, slug: str = SLUG) -> None:
+    def __init__(self, items: int, talks: int, slug: str = SLUG, zone: ZoneInfo = ZONE) -> None:
         self.rng = Random(1)
         self.count = items
         self.slug = slug
+        self.zone = zone
         self.vocabulary = _words(self.rng, 20_000)
         self.words = Zipf(self.vocabulary, self.rng)
         self.people = Zipf([f"person{n}" for n in range(50_000)], self.rng)
@@ -132,7 +133,7 @@ class World:
                 )
             )
         rooms = tuple(Room(id=f"room-{number}", name=f"Room {number}") for number in range(ROOMS))
-        return Schedule(timezone=ZONE.key, talks=tuple(talks), rooms=rooms)
+        return Schedule(timezone=self.zone.key, talks=tuple(talks), rooms=rooms)
 
     def changes(self) -> Iterator[list[Change]]:
         """All that was posted, in batches."""
@@ -191,7 +192,7 @@ def fill(url: str, world: World) -> float:
     schema.prepare(parsed, backend)
     began = time.perf_counter()
     engine = make_engine(parsed, backend, "write")
-    indexer = Indexer(backend.search, backend.insert, {world.slug: ZONE})
+    indexer = Indexer(backend.search, backend.insert, {world.slug: world.zone})
     with engine.connect() as connection:
         for batch in world.changes():
             with connection.begin():

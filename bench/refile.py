@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
@@ -51,7 +52,7 @@ class FiledWorld(World):
     """
 
     def __init__(self, items: int, talks: int) -> None:
-        super().__init__(items, talks, SLUG)
+        super().__init__(items, talks, SLUG, ZoneInfo("UTC"))
         self._titles = {talk.id: talk.title.split() for talk in self.schedule.talks}
         self._memory = Memory()
         self._memory.index = prepare(self.schedule, Weights())

@@ -164,7 +164,8 @@ async def settle(
             else:
                 _log.info(
                     "The live log of {event} is being filled up to {head} from what the archive and living "
-                    "nodes remember; until then the event is not served. A million changes take a minute or two.",
+                    "nodes remember; until then the event is not served. A million changes take a minute or "
+                    "two.",
                     event=event,
                     head=decided.head,
                 )
