@@ -35,7 +35,7 @@ LOOK_S, RETRY_S = 2.0, 10.0
 #: or the reactor was late, but no longer than that (seconds).
 REST_S, REST_TIMES, REST_MOST_S = 0.005, 1.0, 1.0
 #: Filings in one append: each costs two looks at what was decided meanwhile.
-BATCH = 500
+BATCH = 100
 #: How often it is logged how far it is, in seconds.
 TELL_S = 30.0
 #: The number of the rules by which items are filed; with another one everything is filed again.
