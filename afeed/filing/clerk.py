@@ -94,6 +94,11 @@ class Clerk:
             if memory is not None:
                 memory.fixed[one.id] = one.talk
 
+    def follow(self, event: str, talk: str | None) -> str | None:
+        """See :meth:`~afeed.core.attribution.memory.Memory.follow`."""
+        memory = self.memories.get(event)
+        return talk if memory is None else memory.follow(talk)
+
     def saw(self, event: str, change: Change) -> None:
         """``change`` was recorded."""
         memory = self.memories[event]

@@ -50,7 +50,14 @@ class Office:
             self.programmes, hub.channels, hub, reactor, lambda event, moves: self.register.move(event, moves)
         )
         self.register = Register(
-            live_log, self.store, self.programmes, lead, reactor, rng, learn=self.clerk.learn
+            live_log,
+            self.store,
+            self.programmes,
+            lead,
+            reactor,
+            rng,
+            learn=self.clerk.learn,
+            follow=self.clerk.follow,
         )
         telling = Telling(
             self.programmes, live_log, lead, settings.store.data_dir / TOLD_FOLDER, in_thread, reactor

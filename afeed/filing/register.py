@@ -35,7 +35,8 @@ _log = Logger()
 
 
 class Register:
-    """Of the logs of ``events``; ``learn(corrections)`` hears what organisers decided."""
+    """Of the logs of ``events``; ``learn(corrections)`` hears what organisers decided; ``follow(event, talk)``
+    gives the id that a talk has now."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Register:
         clock: IReactorTime,
         rng: Random,
         learn: Callable[[Sequence[Correction]], object],
+        follow: Callable[[str, str | None], str | None] = lambda event, talk: talk,
     ) -> None:
         self.store = store
         self._live_log = live_log
@@ -54,6 +56,7 @@ class Register:
         self._clock = clock
         self._rng = rng
         self._learn = learn
+        self._follow = follow
         self._decided: dict[tuple[str, str], Correction] = {}
         self._number = 0
         #: Decisions that the log may not have been told of.
@@ -106,7 +109,7 @@ class Register:
                         waiting.pop(one.id, None)
 
     async def file(self, event: str, moves: Sequence[Move], mark: str) -> int:
-        """Record ``moves`` under ``mark``; how many were new.  What organisers decided is left out.
+        """Record ``moves`` under ``mark``; how many were new.  What contradicts organisers is left out.
 
         Raises :class:`~afeed.core.errors.LogUnavailable`, and :class:`~afeed.core.errors.LeaseLost` where this
         node does not run the sources (any more).
@@ -115,23 +118,27 @@ class Register:
         if token is None:
             raise LeaseLost("another node runs the sources")
         await self._look_if_possible()
-        drafts = [Filed(one.id, one.talk, mark) for one in moves if (event, one.id) not in self._decided]
+        drafts = [Filed(one.id, one.talk, mark) for one in moves if not self._contradicts(event, one)]
         if not drafts:
             return 0
         recorded = await self._live_log.append(event, None, drafts, lease=token)
         await self._look_if_possible()
-        late = [self._decided[event, one.id] for one in drafts if (event, one.id) in self._decided]
+        late = [self._decided[event, one.id] for one in drafts if self._contradicts(event, one)]
         if late:  # decided in between: said once more, because the last word counts
-            again = [_filed(one, f":{mark}") for one in late]
+            again = [self._filed(one, f":{mark}") for one in late]
             await self._live_log.append(event, None, again, lease=token)
         return sum(one.new for one in recorded)
+
+    def _contradicts(self, event: str, move: Move | Filed) -> bool:
+        decided = self._decided.get((event, move.id))
+        return decided is not None and self._follow(event, decided.talk) != move.talk
 
     # -- what organisers decide
 
     async def decide(self, correction: Correction) -> None:
         """Put a decision on record that the database has."""
         self._note([correction])
-        await self._live_log.append(correction.event, None, [_filed(correction)])
+        await self._live_log.append(correction.event, None, [self._filed(correction)])
 
     def decided(self, event: str, item_id: str) -> Correction | None:
         """What an organiser decided of this item, as far as this node knows."""
@@ -186,17 +193,23 @@ class Register:
         after = 0
         while not after or len(displaced) == _DISPLACED:
             displaced = await self.store.displaced(after, _DISPLACED)
-            await self._say(displaced, token, f":{self._rng.getrandbits(48):012x}")
+            # A talk that has another id now has its items there: that is no displacement.
+            lost = [one for one in displaced if self._follow(one.event, one.talk) == one.talk]
+            await self._say(lost, token, f":{self._rng.getrandbits(48):012x}")
             after = displaced[-1].number if displaced else 1
 
     async def _say(self, corrections: Sequence[Correction], token: str, mark: str = "") -> None:
         by_event: dict[str, list[Filed]] = {}
         for one in corrections:
             if one.event in self._events:
-                by_event.setdefault(one.event, []).append(_filed(one, mark))
+                by_event.setdefault(one.event, []).append(self._filed(one, mark))
         for event, drafts in by_event.items():
             for start in range(0, len(drafts), BATCH):
                 await self._live_log.append(event, None, drafts[start : start + BATCH], lease=token)
+
+    def _filed(self, correction: Correction, mark: str = "") -> Filed:
+        talk = self._follow(correction.event, correction.talk)
+        return Filed(correction.id, talk, f"organiser:{correction.number}{mark}")
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError, LeaseLost):
@@ -206,7 +219,3 @@ class Register:
         elif not self._told:
             self._told = True
             _log.warn("What is to be filed elsewhere has to wait: {why}", why=failure.getErrorMessage())
-
-
-def _filed(correction: Correction, mark: str = "") -> Filed:
-    return Filed(correction.id, correction.talk, f"organiser:{correction.number}{mark}")

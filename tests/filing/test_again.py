@@ -74,7 +74,14 @@ class AgainTests(ArchiveTestCase):
     def make_again(self, begin: Any = None) -> Again:
         programmes: Any = {EVENT: self.programme}
         register = Register(
-            self.log, self.store, programmes, self.lead, reactor, Random(1), lambda found: self.learn(found)
+            self.log,
+            self.store,
+            programmes,
+            self.lead,
+            reactor,
+            Random(1),
+            lambda found: self.learn(found),
+            lambda event, talk: self.programme.schedule.aliases.get(talk, talk),  # type: ignore[arg-type,union-attr]
         )
         return Again(
             programmes,
@@ -238,6 +245,15 @@ class AgainTests(ArchiveTestCase):
             [one for one in self.filings() if one[0] != "x:2"], [("x:1", "lamps"), ("x:3", "lamps")]
         )
         self.assertNotIn(("x:2", "lamps"), self.filings())
+
+    async def test_what_they_decided_follows_a_talk_to_another_id(self) -> None:
+        await self.begin(3)
+        action = Action("2026-11-21T12:00:00.000Z", "ann", "192.0.2.7", "file", EVENT, "x:2 > gulls")
+        number = await self.store.correct(EVENT, "x:2", "gulls", action)
+        self.learn([Correction(number, EVENT, "x:2", "gulls")])
+        self.programme.use(programme_of(LAMPS, BOATS, structs.replace(GULLS, guid="birds", id="birds")))
+        await self.run_until(self.is_done)
+        self.assertEqual(sorted(self.filings()), [("x:1", "lamps"), ("x:2", "birds"), ("x:3", "lamps")])
 
     async def test_the_real_process_does_the_same(self) -> None:
         await self.begin()

@@ -76,6 +76,12 @@ class StepTests(SynchronousTestCase):
             again(make_memory(order(fixed=fixed)), items), {"x:1": "gulls", "x:2": None, "x:3": "gulls"}
         )
 
+    def test_what_organisers_decided_follows_a_talk_to_another_id(self) -> None:
+        renamed = structs.replace(SCHEDULE, aliases={"birds": "gulls"})
+        fixed = {"x:1": "birds", "x:2": "gulls"}
+        items = [item(1, CLEAR, talk="birds"), item(2, CLEAR, talk="gulls")]
+        self.assertEqual(again(make_memory(order(schedule=renamed, fixed=fixed)), items), {"x:1": "gulls"})
+
     def test_each_step_says_how_far_it_is_and_the_last_that_it_is_the_last(self) -> None:
         items = [item(number, VAGUE, author=f"a{number}") for number in range(1, 11)]
         found = list(steps(make_memory(order()), [], pages(items, 2), 0))

@@ -72,6 +72,10 @@ class Memory:
     def knows(self, item_id: str) -> bool:
         return item_id in self._known
 
+    def follow(self, talk: str | None) -> str | None:
+        """The id that the talk which had this one, in an earlier version of the schedule, has now."""
+        return talk if self.index is None or talk is None else self.index.schedule.aliases.get(talk, talk)
+
     def file(self, item: Item) -> str | None:
         """The talk that ``item``, which is new or was edited, is about.  Without a schedule that is what the
         item says.  Nothing but an organiser takes an item that is filed out of all talks because it was
@@ -152,7 +156,7 @@ class Memory:
 
     def _weighed(self, item: Item, known: _Known | None) -> tuple[str | None, bool]:
         if item.id in self.fixed:
-            talk = self.fixed[item.id]
+            talk = self.follow(self.fixed[item.id])
             return talk, talk is not None
         if self.index is None:
             return item.talk, False
