@@ -121,6 +121,25 @@ class FollowingTests(ConversationCase):
 
         return self.browse(scenario, timezone_id="UTC")
 
+    def test_the_programme_is_brought_up_to_date(self) -> Deferred[None]:
+        def scenario(watched: Watched) -> None:
+            page = watched.page
+            page.clock.install(time=NOW)
+            page.goto(f"{self.url}/rehearsal/schedule")
+            self.assertIn("Talk running", page.inner_text("#now"))
+            self.assertIn("On now", page.inner_text(".talk:has-text('Talk running')"))
+            page.evaluate("window.same = document.querySelector('main')")
+            self.now += 91 * 60
+            page.clock.fast_forward(90_000)
+            page.wait_for_selector(".talk.on:has-text('Talk later')")
+            self.assertIn("Talk later", page.inner_text("#now"))
+            self.assertNotIn("On now", page.inner_text(".talk:has-text('Talk running')"))
+            # In its place, and the reader's own times with it.
+            self.assertTrue(page.evaluate("window.same === document.querySelector('main')"))
+            self.assertIn("(", page.inner_text(".talk.on time, .talk.on .span"))
+
+        return self.browse(scenario, timezone_id="Asia/Tokyo")
+
 
 class PlainTests(ConversationCase):
     def test_everything_is_there_without_scripts(self) -> Deferred[None]:
