@@ -129,6 +129,7 @@ class FollowingTests(ConversationCase):
             self.assertIn("Talk running", page.inner_text("#now"))
             self.assertIn("On now", page.inner_text(".talk:has-text('Talk running')"))
             page.evaluate("window.same = document.querySelector('main')")
+            page.focus(".grid >> nth=0")
             self.now += 91 * 60
             page.clock.fast_forward(90_000)
             page.wait_for_selector(".talk.on:has-text('Talk later')")
@@ -136,6 +137,7 @@ class FollowingTests(ConversationCase):
             self.assertNotIn("On now", page.inner_text(".talk:has-text('Talk running')"))
             # In its place, and the reader's own times with it.
             self.assertTrue(page.evaluate("window.same === document.querySelector('main')"))
+            self.assertTrue(page.evaluate("document.activeElement === document.querySelector('.grid')"))
             self.assertIn("(", page.inner_text(".talk.on time, .talk.on .span"))
 
         return self.browse(scenario, timezone_id="Asia/Tokyo")

@@ -39,11 +39,15 @@ function parts(root) {
 const written = new Map(parts(document).map((part) => [part.id, part.outerHTML]));
 
 function replace(old, fresh) {
-  const sideways = old.querySelector(".grid")?.scrollLeft ?? 0;
+  const before = old.querySelector(".grid");
+  const [sideways, chosen] = [before?.scrollLeft ?? 0, before !== null && before === document.activeElement];
   localise(fresh);
   old.replaceWith(fresh);
   const grid = fresh.querySelector(".grid");
-  if (grid !== null) grid.scrollLeft = sideways;
+  if (grid === null) return;
+  grid.scrollLeft = sideways;
+  // A click anywhere in the table has chosen it, to be moved with the arrows.
+  if (chosen) grid.focus({ preventScroll: true });
 }
 
 async function look() {
@@ -57,8 +61,8 @@ async function look() {
   for (const part of fresh) {
     const markup = part.outerHTML;
     const old = document.getElementById(part.id);
-    // Nothing goes from under the fingers of who walks through it by keyboard.
-    if (markup === written.get(part.id) || old.contains(document.activeElement)) continue;
+    // No link goes from under the fingers of who walks through them by keyboard.
+    if (markup === written.get(part.id) || old.querySelector("a:focus") !== null) continue;
     written.set(part.id, markup);
     replace(old, document.adoptNode(part));
   }
