@@ -49,7 +49,7 @@ from afeed.web.admin_forget import ForgetPages
 from afeed.web.admin_guard import Guard
 from afeed.web.admin_held import HeldPages, Mistaken
 from afeed.web.admin_pages import AdminRenderer, Done, HiddenPage, Overview
-from afeed.web.admin_refusals import Refusal, not_signed_in, refusal
+from afeed.web.admin_refusals import Refusal, not_signed_in, refused
 from afeed.web.answers import HTML
 from afeed.web.entrance import Entrance, reader_of, send
 from afeed.web.pages import PAGE_ITEMS
@@ -309,15 +309,7 @@ class Admin:
     @app.handle_errors(Exception)
     def refuse(self, request: IRequest, failure: Failure) -> bytes:
         """Say why something was not done; a defect of ours in full to the operator alone."""
-        found = refusal(failure.value)
-        if found.code == 500:
-            self.log.failure(
-                "The page {path} could not be made; its visitor got an error page. This is a defect in afeed.",
-                failure=failure,
-                path=request.path.decode("ascii", "backslashreplace"),
-            )
-        for name, value in found.headers:
-            request.setHeader(name, value)
+        found = refused(self.log, request, failure)
         return self._send(request, self._renderer.refusal(reader_of(request), found), found.code)
 
     def _enter(self, request: Request) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from afeed.core.errors import ArchiveUnavailable, BadInput, LogUnavailable
@@ -48,6 +51,21 @@ REASONS = (
 _GONE = _("Somebody else may have been quicker, or it was deleted where it came from.")
 _AWAY = _("The database or the live log does not answer. Nothing was lost; please try again shortly.")
 _WRONG = _("The name or the password is not right.")
+
+
+def refused(log: Logger, request: IRequest, failure: Failure) -> Refusal:
+    """What ``failure`` means to whoever sees the page; ``request`` gets its headers, and ``log`` a defect of ours
+    in full."""
+    found = refusal(failure.value)
+    if found.code == 500:
+        log.failure(
+            "The page {path} could not be made; its visitor got an error page. This is a defect in afeed.",
+            failure=failure,
+            path=request.path.decode("ascii", "backslashreplace"),
+        )
+    for name, value in found.headers:
+        request.setHeader(name, value)
+    return found
 
 
 def refusal(error: BaseException | None) -> Refusal:

@@ -40,7 +40,7 @@ from afeed.reports.maker import Made, Reports
 from afeed.settings import Event
 from afeed.web.admin_guard import Guard
 from afeed.web.admin_pages import AdminRenderer
-from afeed.web.admin_refusals import refusal
+from afeed.web.admin_refusals import refusal, refused
 from afeed.web.answers import HTML
 from afeed.web.entrance import Entrance, reader_of, send
 from afeed.web.pages import TROUBLES
@@ -335,15 +335,7 @@ class AdminReports:
     @app.handle_errors(Exception)
     def refuse(self, request: IRequest, failure: Failure) -> bytes:
         """Say why something was not done; a defect of ours in full to the operator alone."""
-        found = refusal(failure.value)
-        if found.code == 500:
-            self.log.failure(
-                "The page {path} could not be made; its visitor got an error page. This is a defect in afeed.",
-                failure=failure,
-                path=request.path.decode("ascii", "backslashreplace"),
-            )
-        for name, value in found.headers:
-            request.setHeader(name, value)
+        found = refused(self.log, request, failure)
         return send(request, found.code, HTML, self._admin_renderer.refusal(reader_of(request), found))
 
     def _enter(self, request: Request) -> None:
