@@ -54,8 +54,8 @@ _WRONG = _("The name or the password is not right.")
 
 
 def refused(log: Logger, request: IRequest, failure: Failure) -> Refusal:
-    """What ``failure`` means to whoever sees the page; ``request`` gets its headers, and ``log`` a defect of ours
-    in full."""
+    """What ``failure`` means to whoever sees the page; ``request`` gets its headers, and ``log`` a defect of
+    ours in full."""
     found = refusal(failure.value)
     if found.code == 500:
         log.failure(
